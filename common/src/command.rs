@@ -1,0 +1,200 @@
+//! What a person types: the `@` commands, and everything else is said to the room.
+//!
+//! A stage's `main.rs` lists the commands that it has, one a line.
+
+use crate::message::MAX_TEXT;
+use crate::message::Request;
+use crate::message::Status;
+use crate::name::Name;
+
+/// A command: its word, how it is written, and what it does.
+#[derive(Debug)]
+pub struct Command {
+    /// Without the `@`.
+    pub word: &'static str,
+    /// Every form of it.
+    pub usage: &'static [&'static str],
+    /// What it does, in a sentence.
+    pub help: &'static str,
+    /// Something to try.
+    pub example: &'static str,
+    /// Reads what follows the word; `None` if it has not the right form.
+    pub parse: fn(&str) -> Option<Action>,
+}
+
+/// What a typed line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the server.
+    Send(Request),
+    /// Explain all commands, or the one of this word.
+    Help(String),
+    /// Leave.
+    Quit,
+}
+
+/// `@help`.
+pub const HELP: Command = Command {
+    word: "help",
+    usage: &["@help", "@help COMMAND"],
+    help: "explains all commands, or one",
+    example: "@help group",
+    parse: |rest| Some(Action::Help(rest.trim_start_matches('@').to_owned())),
+};
+
+/// `@quit`.
+pub const QUIT: Command = Command {
+    word: "quit",
+    usage: &["@quit"],
+    help: "leaves the chat; so does the end of input",
+    example: "@quit",
+    parse: |rest| rest.is_empty().then_some(Action::Quit),
+};
+
+/// `@names`.
+pub const NAMES: Command = Command {
+    word: "names",
+    usage: &["@names"],
+    help: "shows who is here and their status",
+    example: "@names",
+    parse: |rest| rest.is_empty().then_some(Action::Send(Request::Names {})),
+};
+
+/// `@NAME text`: its word is no name, so it is never found by it.
+pub const PRIVATE: Command = Command {
+    word: "NAME",
+    usage: &["@NAME text"],
+    help: "writes to one person alone",
+    example: "@bob are you coming?",
+    parse: |_| None,
+};
+
+/// `@status`.
+pub const STATUS: Command = Command {
+    word: "status",
+    usage: &["@status", "@status normal", "@status dnd", "@status away"],
+    help: "shows or sets your status: dnd (do not disturb) refuses private messages, away tells \
+           their senders that you may answer later",
+    example: "@status away",
+    parse: |rest| {
+        let status = match rest {
+            "" => None,
+            "normal" => Some(Status::Normal),
+            "dnd" => Some(Status::Dnd),
+            "away" => Some(Status::Away),
+            _ => return None,
+        };
+        Some(Action::Send(Request::Status { status }))
+    },
+};
+
+/// `@group`.
+pub const GROUP: Command = Command {
+    word: "group",
+    usage: &[
+        "@group set NAME user1,user2",
+        "@group send NAME text",
+        "@group leave NAME",
+        "@group delete NAME",
+    ],
+    help: "makes a group of you and others, writes to it, leaves it, or ends one of yours",
+    example: "@group set team bob,carol",
+    parse: |rest| {
+        let (verb, rest) = word(rest);
+        let (group, rest) = word(rest);
+        let group = Some(group.to_owned()).filter(|group| !group.is_empty())?;
+        let request = match verb {
+            "set" => {
+                let members = rest.split([',', ' ']).filter(|member| !member.is_empty());
+                let members = members.map(str::to_owned).collect::<Vec<_>>();
+                if members.is_empty() {
+                    return None;
+                }
+                Request::GroupSet { group, members }
+            }
+            "send" if !rest.is_empty() => Request::GroupSend { group, text: rest.to_owned() },
+            "leave" if rest.is_empty() => Request::GroupLeave { group },
+            "delete" if rest.is_empty() => Request::GroupDelete { group },
+            _ => return None,
+        };
+        Some(Action::Send(request))
+    },
+};
+
+/// What `line` asks for; `None` if it is blank.
+///
+/// # Errors
+/// A sentence that says what is wrong and what the right form is.
+pub fn parse(line: &str, commands: &[Command]) -> Option<Result<Action, String>> {
+    let line = line.trim_end();
+    if line.trim_start().is_empty() {
+        return None;
+    }
+    let action = match line.strip_prefix('@') {
+        None => Ok(Action::Send(Request::Say { text: line.to_owned() })),
+        Some(command) => parse_command(command, commands),
+    };
+    Some(match action {
+        Ok(Action::Send(request)) => check(request).map(Action::Send),
+        other => other,
+    })
+}
+
+/// The answer to `@help` (`topic` is empty) or `@help COMMAND`, line by line.
+pub fn help(topic: &str, commands: &[Command]) -> Vec<String> {
+    if topic.is_empty() {
+        let line = |command: &Command| format!("{} - {}", command.usage.join(" | "), command.help);
+        let intro = "what you type is said to the room, except:".to_owned();
+        return std::iter::once(intro).chain(commands.iter().map(line)).collect();
+    }
+    match commands.iter().find(|command| command.word.eq_ignore_ascii_case(topic)) {
+        None => vec![format!("there is no command @{topic}; @help shows all")],
+        Some(command) => vec![
+            format!("@{}: {}", command.word, command.help),
+            format!("forms: {}", command.usage.join(" | ")),
+            format!("example: {}", command.example),
+        ],
+    }
+}
+
+fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
+    let (first, rest) = word(line);
+    if let Some(command) = commands.iter().find(|command| command.word == first) {
+        let usage = || format!("the right form is: {}", command.usage.join(" | "));
+        return (command.parse)(rest).ok_or_else(usage);
+    }
+    match first.parse::<Name>() {
+        Ok(name) if name.is_reserved() => {
+            Err(format!("there is no @{name} here; @help shows what there is"))
+        }
+        Ok(_) if rest.is_empty() => {
+            Err(format!("the right form is: @{first} text; @help shows all commands"))
+        }
+        Ok(_) => Ok(Action::Send(Request::Private { to: first.to_owned(), text: rest.to_owned() })),
+        Err(_) => {
+            Err(format!("@{first} is neither a command nor a name; @help shows all commands"))
+        }
+    }
+}
+
+/// Refuses here what the server would refuse anyway, before it is sent.
+fn check(request: Request) -> Result<Request, String> {
+    let (Request::Say { text } | Request::Private { text, .. } | Request::GroupSend { text, .. }) =
+        &request
+    else {
+        return Ok(request);
+    };
+    match text.len() {
+        length if length > MAX_TEXT => {
+            Err(format!("not sent: the text has {length} bytes, at most {MAX_TEXT} are allowed"))
+        }
+        _ => Ok(request),
+    }
+}
+
+/// The first word and what follows it.
+fn word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (first, rest.trim_start())
+}

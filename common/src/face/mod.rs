@@ -1,0 +1,75 @@
+//! How a person sees the chat.
+//!
+//! A stage's `client.rs` shows events and asks for lines; whether they pass through a pipe, a
+//! terminal or a window is known here alone.
+
+mod piped;
+
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::message::Event;
+use crate::name::Name;
+
+/// Where events are shown, by any thread.
+pub trait Face: Send + Sync {
+    /// Shows one event, or not, as it sees fit.
+    ///
+    /// # Errors
+    /// If nobody can see it any more.
+    fn show(&self, event: &Event) -> io::Result<()>;
+
+    /// Shows something that the client itself has to say.
+    ///
+    /// # Errors
+    /// As [`Face::show`].
+    fn notice(&self, text: String) -> io::Result<()> {
+        self.show(&Event::Notice { text })
+    }
+
+    /// Shows that something was refused or went wrong.
+    ///
+    /// # Errors
+    /// As [`Face::show`].
+    fn error(&self, text: String) -> io::Result<()> {
+        self.show(&Event::Refused { text })
+    }
+}
+
+/// Where lines come from that a person types.
+pub trait Input: Send {
+    /// The next line; `None` at the end of input.
+    ///
+    /// # Errors
+    /// If the line cannot be read; the next one may be.
+    fn line(&mut self) -> Option<Result<String, String>>;
+}
+
+/// The face for this process's standard streams.
+pub fn open() -> (Arc<dyn Face>, Box<dyn Input>) {
+    (Arc::new(piped::Piped::new(io::stdout())), Box::new(piped::Lines::new(io::stdin())))
+}
+
+/// Asks for a name, if there is somebody to ask; `None` if not.
+pub fn ask_name() -> Option<Name> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return None;
+    }
+    let mut answer = String::new();
+    loop {
+        write!(io::stdout(), "your name: ").and_then(|()| io::stdout().flush()).ok()?;
+        answer.clear();
+        if io::stdin().read_line(&mut answer).ok()? == 0 {
+            return None;
+        }
+        match answer.trim().parse::<Name>() {
+            Ok(name) if name.is_reserved() => {
+                writeln!(io::stdout(), "! {name} is reserved").ok()?
+            }
+            Ok(name) => return Some(name),
+            Err(wrong) => writeln!(io::stdout(), "! {wrong}").ok()?,
+        }
+    }
+}

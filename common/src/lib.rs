@@ -1,0 +1,37 @@
+//! What every stage shares and no stage teaches.
+//!
+//! A stage's own files hold its lesson; what is the same in all of them, and is not the lesson
+//! of any, is here. From the wire upwards:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`stream`] | a TCP connection with deadlines, and the listener that hands them out |
+//! | [`pcap`] | writes what passes a [`stream::Stream`] as a capture file for Wireshark |
+//! | [`frame`] | length · kind · body: the frames of every stage |
+//! | [`message`] | the JSON messages inside frames of kind `10` |
+//! | [`outbox`] | a peer's outbound queue, bounded in bytes, and when its peer is stalled |
+//! | [`admission`] | how many may knock at once, and who has to go when too many do |
+//! | [`heartbeat`] | ping after a silence, close after a longer one |
+//! | [`limits`] | all durations and sizes of a server in one value |
+//! | [`name`], [`room`] | the chat itself: a state machine without sockets, threads or a clock |
+//! | [`command`] | the `@` commands that a person types |
+//! | [`face`] | how a person sees the chat |
+//! | [`escape`] | makes whatever came from a peer safe to show |
+//! | [`logging`] | the log on stderr, and the views of `-v` and `-vv` |
+//! | [`sync`] | locks and threads, exchanged for models of them in the concurrency tests |
+
+pub mod admission;
+pub mod command;
+pub mod escape;
+pub mod face;
+pub mod frame;
+pub mod heartbeat;
+pub mod limits;
+pub mod logging;
+pub mod message;
+pub mod name;
+pub mod outbox;
+pub mod pcap;
+pub mod room;
+pub mod stream;
+pub mod sync;

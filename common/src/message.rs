@@ -1,0 +1,235 @@
+//! The JSON messages inside frames of kind `10`: what clients ask for and what a server tells.
+//!
+//! `"type"` comes first and `"text"`, where there is one, last, so that what a person typed is
+//! what the end of a record holds. A field that is missing, doubled or not listed here makes a
+//! message unreadable: someone who writes a client of their own learns at once what is wrong.
+
+use serde::Deserialize;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::admission::Full;
+use crate::frame;
+use crate::frame::Frame;
+use crate::frame::Outgoing;
+use crate::heartbeat::Lost;
+use crate::name::Name;
+use crate::outbox::Stalled;
+
+/// The version of the messages, in the first one.
+pub const VERSION: u32 = 1;
+/// Most bytes of UTF-8 that a text may have.
+pub const MAX_TEXT: usize = 4096;
+
+/// What a client asks of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are the words of docs/protocol.md")]
+pub enum Request {
+    /// The first message: who is there. The name is checked by the room, which says what is wrong.
+    Hello { chat5: u32, name: String },
+    /// To everyone else.
+    Say { text: String },
+    /// To one person.
+    Private { to: String, text: String },
+    /// Who is here?
+    Names {},
+    /// A new status, or without one: what is mine?
+    Status {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<Status>,
+    },
+    /// A new group of its creator and those listed.
+    GroupSet { group: String, members: Vec<String> },
+    /// To the members of a group.
+    GroupSend { group: String, text: String },
+    /// Out of a group.
+    GroupLeave { group: String },
+    /// The end of a group, by its owner.
+    GroupDelete { group: String },
+    /// Its sender is writing something.
+    Typing {},
+    /// Are you there?
+    Ping {},
+    /// Yes.
+    Pong {},
+}
+
+/// What the server tells a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are the words of docs/protocol.md")]
+pub enum Event {
+    /// The answer to a hello: the name as it is shown, and everyone present.
+    Welcome { name: Name, people: Vec<Person> },
+    /// Someone came; the first after a welcome is the joiner.
+    Joined { name: Name },
+    /// Someone is gone.
+    Left { name: Name },
+    /// Said to the room.
+    Said { from: Name, text: String },
+    /// A private message; its sender gets the same.
+    Private { from: Name, to: Name, text: String },
+    /// A message to a group; its sender gets the same.
+    Group { from: Name, group: Name, text: String },
+    /// Who is here, in the order of their coming.
+    Names { people: Vec<Person> },
+    /// Someone's status.
+    Status { name: Name, status: Status },
+    /// A group as it now is, told to its members.
+    GroupSet { group: Name, owner: Name, members: Vec<Name> },
+    /// Someone left a group, told to who is left in it and to them.
+    GroupLeft { group: Name, name: Name },
+    /// A group is no more.
+    GroupDeleted { group: Name, by: Name },
+    /// Someone is writing something.
+    Typing { name: Name },
+    /// Something that the receiver should know.
+    Notice { text: String },
+    /// A request was refused, and why.
+    Refused { text: String },
+    /// The server ends the connection, and why.
+    Bye(Bye),
+    /// Are you there?
+    Ping {},
+    /// Yes.
+    Pong {},
+}
+
+/// Why the server ends a connection: the last thing that it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[serde(deny_unknown_fields)]
+#[error("{text}")]
+pub struct Bye {
+    /// For programs.
+    pub reason: Reason,
+    /// For people.
+    pub text: String,
+}
+
+impl Bye {
+    /// Says `text` to people and `reason` to programs.
+    pub fn new(reason: Reason, text: impl ToString) -> Bye {
+        Bye { reason, text: text.to_string() }
+    }
+}
+
+impl From<frame::Error> for Bye {
+    fn from(error: frame::Error) -> Bye {
+        Bye::new(Reason::Protocol, error)
+    }
+}
+
+impl From<Unreadable> for Bye {
+    fn from(error: Unreadable) -> Bye {
+        Bye::new(Reason::Protocol, format!("unreadable message: {error}"))
+    }
+}
+
+impl From<Full> for Bye {
+    fn from(full: Full) -> Bye {
+        Bye::new(Reason::Full, full)
+    }
+}
+
+impl From<Stalled> for Bye {
+    fn from(stalled: Stalled) -> Bye {
+        Bye::new(Reason::Slow, stalled)
+    }
+}
+
+impl From<Lost> for Bye {
+    fn from(lost: Lost) -> Bye {
+        match lost {
+            Lost::Silent => Bye::new(Reason::Silent, lost),
+            Lost::Stalled(stalled) => stalled.into(),
+        }
+    }
+}
+
+/// Why the server ends a connection, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Somebody here has this name.
+    NameTaken,
+    /// Nobody may have this name.
+    BadName,
+    /// No room for another client.
+    Full,
+    /// What came was not this protocol.
+    Protocol,
+    /// What was sent was not taken in time.
+    Slow,
+    /// Nothing came for too long.
+    Silent,
+    /// The server stops.
+    Stopping,
+}
+
+/// Someone present.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// What the others call them.
+    pub name: Name,
+    /// Whether they want to be spoken to.
+    pub status: Status,
+}
+
+/// Whether someone wants to be spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Here.
+    #[default]
+    Normal,
+    /// Do not disturb: private messages are refused.
+    Dnd,
+    /// Not at the keyboard: private messages wait, and their sender knows.
+    Away,
+}
+
+impl Status {
+    /// The word for it, as it is typed and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Normal => "normal",
+            Status::Dnd => "dnd",
+            Status::Away => "away",
+        }
+    }
+}
+
+/// Why a frame cannot be read as a message.
+#[derive(Debug, Error)]
+pub enum Unreadable {
+    /// Not the kind for messages.
+    #[error("frames of kind {0:02x} are not known here")]
+    Kind(u8),
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    NotText(#[from] std::str::Utf8Error),
+    /// Not JSON, or not one of the messages.
+    #[error("{0}")]
+    NotAMessage(#[from] serde_json::Error),
+}
+
+/// Puts a [`Request`] or an [`Event`] into a frame.
+pub fn encode(message: &impl Serialize) -> Outgoing {
+    let mut payload = vec![frame::MESSAGE];
+    // A Vec takes everything, and there are no maps whose keys JSON could not write.
+    let _ = serde_json::to_writer(&mut payload, message);
+    Outgoing::from(payload)
+}
+
+/// Reads a [`Request`] or an [`Event`] out of a frame.
+///
+/// # Errors
+/// See [`Unreadable`].
+pub fn decode<'a, M: Deserialize<'a>>(frame: Frame<'a>) -> Result<M, Unreadable> {
+    if frame.kind != frame::MESSAGE {
+        return Err(Unreadable::Kind(frame.kind));
+    }
+    Ok(serde_json::from_str(std::str::from_utf8(frame.body)?)?)
+}

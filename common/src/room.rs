@@ -1,0 +1,356 @@
+//! The chat itself: who is here, who is in which group, and who gets what.
+//!
+//! A pure state machine. A peer and a request go in, deliveries come out: to whom, and what.
+//! There are no sockets, no threads and no clock in it but the time that it is handed.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::escape;
+use crate::message::Bye;
+use crate::message::Event;
+use crate::message::MAX_TEXT;
+use crate::message::Person;
+use crate::message::Reason;
+use crate::message::Request;
+use crate::message::Status;
+use crate::message::VERSION;
+use crate::name::MAX_LENGTH;
+use crate::name::Name;
+
+/// Groups that one person may own, and groups in all: what peers can make is bounded.
+const GROUPS_EACH: usize = 16;
+const GROUPS: usize = 1024;
+
+/// One peer, for as long as it is here; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(u64);
+
+/// What goes to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Who gets it: people who are present, each once.
+    pub to: Vec<PeerId>,
+    /// What they get.
+    pub event: Event,
+}
+
+/// Who is here, and the groups.
+#[derive(Debug)]
+pub struct Room {
+    typing_every: Duration,
+    next_id: u64,
+    people: BTreeMap<PeerId, Member>,
+    /// By [`Name::key`].
+    groups: BTreeMap<String, Group>,
+}
+
+#[derive(Debug)]
+struct Member {
+    name: Name,
+    status: Status,
+    typed: Option<Instant>,
+}
+
+/// The members are never none, and the owner is one of them.
+#[derive(Debug)]
+struct Group {
+    name: Name,
+    owner: PeerId,
+    members: BTreeSet<PeerId>,
+}
+
+/// What comes of a request: deliveries, or why it is refused.
+type Outcome = Result<Vec<Delivery>, String>;
+
+impl Room {
+    /// An empty room, in which a person's typing is told at most once in `typing_every`.
+    pub fn new(typing_every: Duration) -> Room {
+        let (people, groups) = (BTreeMap::new(), BTreeMap::new());
+        Room { typing_every, next_id: 0, people, groups }
+    }
+
+    /// Someone comes in with a hello; `proven` is their name if the connection proves it.
+    ///
+    /// # Errors
+    /// If the first request is no hello of this version, or the name is not one, is reserved,
+    /// taken, or not the proven one.
+    pub fn join(
+        &mut self,
+        hello: Request,
+        proven: Option<&Name>,
+    ) -> Result<(PeerId, Vec<Delivery>), Bye> {
+        let Request::Hello { chat5, name } = hello else {
+            let right = r#"the first message has to be {"type":"hello","chat5":1,"name":…}"#;
+            return Err(Bye::new(Reason::Protocol, right));
+        };
+        if chat5 != VERSION {
+            let text = format!("this server speaks version {VERSION}, not {chat5}");
+            return Err(Bye::new(Reason::Protocol, text));
+        }
+        let bad_name = |text: String| Bye::new(Reason::BadName, text);
+        let name =
+            name.parse::<Name>().map_err(|not| bad_name(format!("{}: {not}", quote(&name))))?;
+        if let Some(proven) = proven
+            && *proven != name
+        {
+            return Err(bad_name(format!(
+                "you logged in as {proven}, so {name} cannot be your name"
+            )));
+        }
+        if name.is_reserved() {
+            return Err(bad_name(format!("{name} is a reserved name, choose another")));
+        }
+        if let Some((_, taken)) = self.find(name.as_str()) {
+            let text = format!("the name {} is taken, choose another", taken.name);
+            return Err(Bye::new(Reason::NameTaken, text));
+        }
+        let id = PeerId(self.next_id);
+        self.next_id += 1;
+        let member = Member { name: name.clone(), status: Status::Normal, typed: None };
+        self.people.insert(id, member);
+        let welcome = Event::Welcome { name: name.clone(), people: self.everyone() };
+        Ok((id, vec![only(id, welcome), self.to_all(Event::Joined { name })]))
+    }
+
+    /// Someone leaves: the room, and all groups.
+    pub fn leave(&mut self, id: PeerId) -> Vec<Delivery> {
+        let keys = self.groups.iter().filter(|(_, group)| group.members.contains(&id));
+        let keys = keys.map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        let mut deliveries = Vec::new();
+        for key in keys {
+            deliveries.extend(self.leave_group(id, &key));
+        }
+        let Some(member) = self.people.remove(&id) else {
+            return Vec::new();
+        };
+        for delivery in &mut deliveries {
+            delivery.to.retain(|to| *to != id);
+        }
+        deliveries.push(self.to_all(Event::Left { name: member.name }));
+        deliveries.retain(|delivery| !delivery.to.is_empty());
+        deliveries
+    }
+
+    /// Someone who is here asks for something at the time `now`.
+    pub fn request(&mut self, from: PeerId, request: Request, now: Instant) -> Vec<Delivery> {
+        let outcome = match request {
+            Request::Hello { .. } => Err("you have said hello already".to_owned()),
+            Request::Say { text } => self.say(from, text),
+            Request::Private { to, text } => self.private(from, &to, text),
+            Request::Names {} => Ok(vec![only(from, Event::Names { people: self.everyone() })]),
+            Request::Status { status } => self.status(from, status),
+            Request::GroupSet { group, members } => self.group_set(from, &group, &members),
+            Request::GroupSend { group, text } => self.group_send(from, &group, text),
+            Request::GroupLeave { group } => self.group_leave(from, &group),
+            Request::GroupDelete { group } => self.group_delete(from, &group),
+            Request::Typing {} => self.typing(from, now),
+            Request::Ping {} => Ok(vec![only(from, Event::Pong {})]),
+            Request::Pong {} => Ok(Vec::new()),
+        };
+        outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })])
+    }
+
+    /// What someone present is called.
+    pub fn name(&self, id: PeerId) -> Option<&Name> {
+        self.people.get(&id).map(|member| &member.name)
+    }
+
+    fn say(&self, from: PeerId, text: String) -> Outcome {
+        check_text(&text)?;
+        let to = self.others(from);
+        let from = self.member(from)?.name.clone();
+        Ok(vec![Delivery { to, event: Event::Said { from, text } }])
+    }
+
+    fn private(&self, from: PeerId, to: &str, text: String) -> Outcome {
+        check_text(&text)?;
+        let sender = self.member(from)?;
+        let (id, recipient) = self.present(to)?;
+        if id == from {
+            return Err("that is you: @NAME text writes to somebody else".to_owned());
+        }
+        let name = &recipient.name;
+        if recipient.status == Status::Dnd {
+            return Err(format!(
+                "{name} is dnd (do not disturb) and gets no private messages; try again later"
+            ));
+        }
+        let event = Event::Private { from: sender.name.clone(), to: name.clone(), text };
+        let mut deliveries = vec![Delivery { to: vec![from, id], event }];
+        if recipient.status == Status::Away {
+            let text = format!("{name} is away and may answer later");
+            deliveries.push(only(from, Event::Notice { text }));
+        }
+        Ok(deliveries)
+    }
+
+    fn status(&mut self, from: PeerId, status: Option<Status>) -> Outcome {
+        let member = self.people.get_mut(&from).ok_or(NOT_HERE)?;
+        let changed = status.is_some_and(|status| status != member.status);
+        member.status = status.unwrap_or(member.status);
+        let event = Event::Status { name: member.name.clone(), status: member.status };
+        Ok(vec![if changed { self.to_all(event) } else { only(from, event) }])
+    }
+
+    fn typing(&mut self, from: PeerId, now: Instant) -> Outcome {
+        let every = self.typing_every;
+        let member = self.people.get_mut(&from).ok_or(NOT_HERE)?;
+        if member.typed.is_some_and(|typed| now.saturating_duration_since(typed) < every) {
+            return Ok(Vec::new());
+        }
+        member.typed = Some(now);
+        let event = Event::Typing { name: member.name.clone() };
+        Ok(vec![Delivery { to: self.others(from), event }])
+    }
+
+    fn group_set(&mut self, from: PeerId, group: &str, listed: &[String]) -> Outcome {
+        let Ok(name) = group.parse::<Name>() else {
+            return Err(format!(
+                "{} is no name for a group: 1 to {MAX_LENGTH} letters, digits, _ or -",
+                quote(group)
+            ));
+        };
+        if let Some(taken) = self.groups.get(&name.key()) {
+            return Err(format!("there is a group #{} already, choose another name", taken.name));
+        }
+        let owned = self.groups.values().filter(|group| group.owner == from).count();
+        if owned >= GROUPS_EACH || self.groups.len() >= GROUPS {
+            return Err(
+                "there are too many groups: @group delete NAME ends one of yours".to_owned()
+            );
+        }
+        let mut members = BTreeSet::from([from]);
+        for listed in listed {
+            members.insert(self.present(listed)?.0);
+        }
+        let event = Event::GroupSet {
+            group: name.clone(),
+            owner: self.member(from)?.name.clone(),
+            members: members.iter().filter_map(|id| self.name(*id)).cloned().collect(),
+        };
+        let to = members.iter().copied().collect();
+        self.groups.insert(name.key(), Group { name, owner: from, members });
+        Ok(vec![Delivery { to, event }])
+    }
+
+    fn group_send(&self, from: PeerId, group: &str, text: String) -> Outcome {
+        check_text(&text)?;
+        let group = self.groups.get(&self.own_group(from, group)?).ok_or(NOT_HERE)?;
+        let event =
+            Event::Group { from: self.member(from)?.name.clone(), group: group.name.clone(), text };
+        Ok(vec![Delivery { to: group.members.iter().copied().collect(), event }])
+    }
+
+    fn group_leave(&mut self, from: PeerId, group: &str) -> Outcome {
+        let key = self.own_group(from, group)?;
+        Ok(self.leave_group(from, &key))
+    }
+
+    fn group_delete(&mut self, from: PeerId, group: &str) -> Outcome {
+        let key = self.own_group(from, group)?;
+        let owner = self.groups.get(&key).ok_or(NOT_HERE)?.owner;
+        if owner != from {
+            let owner = &self.member(owner)?.name;
+            return Err(format!(
+                "only {owner}, who owns it, can delete that group; @group leave takes you out"
+            ));
+        }
+        let by = self.member(from)?.name.clone();
+        let Group { name, members, .. } = self.groups.remove(&key).ok_or(NOT_HERE)?;
+        let event = Event::GroupDeleted { group: name, by };
+        Ok(vec![Delivery { to: members.into_iter().collect(), event }])
+    }
+
+    /// Takes a member out of a group; a group without members disappears, and a group whose owner
+    /// is gone belongs to who has been here longest.
+    fn leave_group(&mut self, id: PeerId, key: &str) -> Vec<Delivery> {
+        let Some(name) = self.name(id).cloned() else {
+            return Vec::new();
+        };
+        let Some(group) = self.groups.get_mut(key) else {
+            return Vec::new();
+        };
+        let to = group.members.iter().copied().collect();
+        group.members.remove(&id);
+        let event = Event::GroupLeft { group: group.name.clone(), name };
+        let mut deliveries = vec![Delivery { to, event }];
+        match group.members.first().copied() {
+            None => drop(self.groups.remove(key)),
+            Some(heir) if group.owner == id => {
+                group.owner = heir;
+                let text = format!("you own #{} now", group.name);
+                deliveries.push(only(heir, Event::Notice { text }));
+            }
+            Some(_) => {}
+        }
+        deliveries
+    }
+
+    /// The key of a group of which `id` is a member. That a group exists is not told to others.
+    fn own_group(&self, id: PeerId, group: &str) -> Result<String, String> {
+        let key = group.to_ascii_lowercase();
+        match self.groups.get(&key) {
+            Some(found) if found.members.contains(&id) => Ok(key),
+            _ => Err(format!(
+                "you are in no group #{}; @group set NAME user1,user2 makes one",
+                quote(group)
+            )),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<(PeerId, &Member)> {
+        let same = |member: &Member| member.name.as_str().eq_ignore_ascii_case(name);
+        self.people.iter().find(|(_, member)| same(member)).map(|(id, member)| (*id, member))
+    }
+
+    fn present(&self, name: &str) -> Result<(PeerId, &Member), String> {
+        self.find(name).ok_or_else(|| {
+            format!("nobody here is called {}; @names shows who is here", quote(name))
+        })
+    }
+
+    fn member(&self, id: PeerId) -> Result<&Member, String> {
+        self.people.get(&id).ok_or_else(|| NOT_HERE.to_owned())
+    }
+
+    fn everyone(&self) -> Vec<Person> {
+        let person = |member: &Member| Person { name: member.name.clone(), status: member.status };
+        self.people.values().map(person).collect()
+    }
+
+    fn others(&self, id: PeerId) -> Vec<PeerId> {
+        self.people.keys().copied().filter(|other| *other != id).collect()
+    }
+
+    fn to_all(&self, event: Event) -> Delivery {
+        Delivery { to: self.people.keys().copied().collect(), event }
+    }
+}
+
+/// Answers a request of a peer that has just left.
+const NOT_HERE: &str = "you are not here any more";
+
+fn only(id: PeerId, event: Event) -> Delivery {
+    Delivery { to: vec![id], event }
+}
+
+fn check_text(text: &str) -> Result<(), String> {
+    match text.len() {
+        0 => Err("there is no text".to_owned()),
+        length if length > MAX_TEXT => {
+            Err(format!("the text has {length} bytes, at most {MAX_TEXT} are allowed"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a peer wrote where a name belongs, safe and short enough to be sent back.
+fn quote(name: &str) -> String {
+    if name.is_empty() {
+        return "\"\"".to_owned();
+    }
+    escape::bytes(name.as_bytes(), 2 * MAX_LENGTH)
+}

@@ -1,0 +1,370 @@
+//! A TCP connection with deadlines, and the listener that hands them out.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
+
+use crate::pcap::Capture;
+use crate::pcap::Flow;
+use crate::pcap::Side;
+use crate::sync::lock;
+
+/// Connections that the system completes before they are accepted. Over the standard library's
+/// 128, so that a whole lecture hall can arrive at once without waiting for a second SYN.
+const BACKLOG: i32 = 1024;
+/// How long one write may take; then the writing thread looks whether it should go on.
+const WRITE_TICK: Duration = Duration::from_millis(100);
+/// Before a listener that was refused a connection (no descriptors left) tries again.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// For a connection to be opened.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// One TCP connection. Clones are the same connection, so one descriptor serves all its threads.
+#[derive(Clone)]
+pub struct Stream(Arc<Inner>);
+
+struct Inner {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    flow: Option<Flow>,
+    /// Until when reading may go on and when anything last came: for connections that have not
+    /// said hello.
+    unfinished: Mutex<Option<Unfinished>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unfinished {
+    deadline: Instant,
+    heard: Instant,
+}
+
+impl Stream {
+    /// Opens a connection to the first of `addresses` that answers, written to `capture` if there
+    /// is one.
+    ///
+    /// # Errors
+    /// If none answers: why the last one did not.
+    pub fn connect(addresses: &[SocketAddr], capture: Option<&Capture>) -> io::Result<Stream> {
+        let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+        for address in addresses {
+            result = TcpStream::connect_timeout(address, CONNECT_WITHIN)
+                .and_then(|tcp| Stream::new(tcp, *address, capture, Side::Local));
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    fn new(
+        tcp: TcpStream,
+        peer: SocketAddr,
+        capture: Option<&Capture>,
+        opener: Side,
+    ) -> io::Result<Stream> {
+        // A chat message is small and somebody waits for it: Nagle's algorithm would hold it back.
+        tcp.set_nodelay(true)?;
+        let tick = if cfg!(windows) { WRITE_TICK * 30 } else { WRITE_TICK };
+        tcp.set_write_timeout(Some(tick))?;
+        let local = tcp.local_addr()?;
+        let flow = capture.map(|capture| capture.flow(local, peer, opener));
+        let unfinished = Mutex::new(None);
+        Ok(Stream(Arc::new(Inner { tcp, peer, flow, unfinished })))
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.0.peer
+    }
+
+    /// Reading fails after `within` from now, whatever comes until then.
+    pub fn set_deadline(&self, within: Duration) {
+        let heard = Instant::now();
+        *lock(&self.0.unfinished) = Some(Unfinished { deadline: heard + within, heard });
+    }
+
+    /// No deadline any more; from now on a single read may wait for `patience`.
+    ///
+    /// # Errors
+    /// If the system does not take the timeout.
+    pub fn clear_deadline(&self, patience: Duration) -> io::Result<()> {
+        *lock(&self.0.unfinished) = None;
+        self.0.tcp.set_read_timeout(Some(patience))
+    }
+
+    /// When anything last came, while there is a deadline.
+    pub fn heard(&self) -> Option<Instant> {
+        lock(&self.0.unfinished).map(|unfinished| unfinished.heard)
+    }
+
+    /// Reads and forgets what still comes until the other side ends, `within` at the most: closing
+    /// over unread bytes would reset the connection, and our last words might be lost.
+    pub fn drain(&self, within: Duration) {
+        self.set_deadline(within);
+        let mut stream = self.clone();
+        let mut unread = [0; 4096];
+        while matches!(stream.read(&mut unread), Ok(1..)) {}
+    }
+
+    /// Ends our direction; what was written still arrives, then the end of the stream.
+    pub fn finish(&self) {
+        self.shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions; a thread that reads or writes notices at once.
+    pub fn close(&self) {
+        self.shutdown(Shutdown::Both);
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        // Fails only where the connection is gone already.
+        let _ = self.0.tcp.shutdown(how);
+        if let Some(flow) = &self.0.flow {
+            flow.fin(Side::Local);
+        }
+    }
+
+    fn record(&self, from: Side, bytes: &[u8], result: &io::Result<usize>) {
+        let Some(flow) = &self.0.flow else { return };
+        match result {
+            Ok(0) if from == Side::Remote => flow.fin(from),
+            Ok(length) => flow.data(from, bytes.get(..*length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                flow.reset(Side::Remote);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(flow) = &self.flow {
+            flow.fin(Side::Local);
+        }
+    }
+}
+
+/// The addresses that `text` names: `host`, `host:port`, `[IPv6]:port` or `:port`, with
+/// `default` where parts are missing.
+///
+/// # Errors
+/// If there is no such host.
+pub fn resolve(text: &str, default: SocketAddr) -> io::Result<Vec<SocketAddr>> {
+    let (host, port) = match text.parse::<IpAddr>() {
+        Ok(ip) => return Ok(vec![SocketAddr::new(ip, default.port())]),
+        Err(_) => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        None => default.port(),
+        Some(port) => port.parse().map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, "a port is a number from 0 to 65535")
+        })?,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Ok(vec![SocketAddr::new(default.ip(), port)]);
+    }
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
+/// Why listening on `address` failed, and what to do.
+pub fn explain_bind(address: SocketAddr, error: io::Error) -> io::Error {
+    let port = address.port();
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {port} is in use, perhaps by another server: stop that one, or choose another port, \
+             as with --listen {}",
+            SocketAddr::new(address.ip(), 0)
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: use 127.0.0.1 for this machine alone or 0.0.0.0 for \
+             all its networks"
+                .to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} needs a permission that you do not have: choose one above 1023")
+        }
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
+}
+
+/// Why connecting to `address` failed, and what to do; `package` is the stage's.
+pub fn explain_connect(address: &str, error: io::Error, package: &str) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!(
+            "nothing listens there: start the server first, as with cargo run -p {package} -- server"
+        ),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            "nothing answers: is it the right address, and does a firewall let it through?"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("cannot connect to {address}: {advice}"))
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let unfinished = *lock(&self.0.unfinished);
+        if let Some(Unfinished { deadline, .. }) = unfinished {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.0.tcp.set_read_timeout(Some(left))?;
+        }
+        let result = (&self.0.tcp).read(buffer);
+        if unfinished.is_some()
+            && let Some(unfinished) = &mut *lock(&self.0.unfinished)
+        {
+            unfinished.heard = Instant::now();
+        }
+        self.record(Side::Remote, buffer, &result);
+        result
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let result = (&self.0.tcp).write(buffer);
+        self.record(Side::Local, buffer, &result);
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Accepts connections until it is stopped.
+pub struct Listener {
+    tcp: TcpListener,
+    stop: Stop,
+    capture: Option<Capture>,
+}
+
+/// Stops a [`Listener`], from any thread.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    stopped: Arc<AtomicBool>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// If the port is in use, the address is not of this machine, or a permission is missing.
+    pub fn bind(address: SocketAddr, capture: Option<Capture>) -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // On Unix: so that a server can start again while connections of the last one fade out.
+        // On Windows the same option would let two servers share the port.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let tcp = TcpListener::from(socket);
+        let stop = Stop { stopped: Arc::default(), address: tcp.local_addr()? };
+        Ok(Listener { tcp, stop, capture })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.stop.address
+    }
+
+    /// What stops it.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// The next connection; `None` once it is stopped.
+    ///
+    /// Where the system refuses (out of descriptors, most likely) it waits a little and tries
+    /// again: the connection stays in the backlog meanwhile.
+    pub fn accept(&self) -> Option<Stream> {
+        let mut refused = false;
+        loop {
+            let accepted = self.tcp.accept();
+            if self.stop.stopped.load(Ordering::SeqCst) {
+                return None;
+            }
+            let stream = accepted.and_then(|(tcp, peer)| {
+                Stream::new(tcp, peer, self.capture.as_ref(), Side::Remote)
+            });
+            match stream {
+                Ok(stream) => return Some(stream),
+                Err(error) if is_connection_error(&error) => {}
+                Err(error) => {
+                    if !refused {
+                        log::warn!("no connection can be accepted just now: {error}");
+                    }
+                    refused = true;
+                    thread::sleep(ACCEPT_BACKOFF);
+                }
+            }
+        }
+    }
+}
+
+impl Stop {
+    /// Makes [`Listener::accept`] return `None`, now and from now on.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Nothing in std interrupts a waiting accept but a connection.
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let wake = SocketAddr::new(ip, self.address.port());
+        // Where it cannot be opened, descriptors have run out and accept is polling anyway.
+        let _ = TcpStream::connect_timeout(&wake, Duration::from_secs(1));
+    }
+
+    /// Stops at Ctrl-C or SIGTERM.
+    ///
+    /// # Errors
+    /// If the process has such a handler already.
+    pub fn at_ctrl_c(self) -> Result<(), ctrlc::Error> {
+        ctrlc::set_handler(move || self.stop())
+    }
+}
+
+/// Errors of one connection that died between its arrival and its acceptance, or at once after.
+fn is_connection_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,95 @@
+//! The black-box suite: scenarios over sockets and processes that every stage passes unchanged.
+//!
+//! A stage's `tests/suite.rs` implements [`Stage`], its driver, and names the scenarios with
+//! [`chat_suite!`]; each becomes a test of its own. There are three ways in:
+//!
+//! - [`process`]: the stage's binary, its standard streams, signals and exit codes;
+//! - [`server`]: the stage's server in this process, with [`Limits`](common::limits::Limits) that
+//!   are short enough to be waited for;
+//! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
+
+// A scenario is a test, although it is not compiled as one here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "a scenario stops at the first surprise"
+)]
+
+pub mod chat;
+pub mod command_line;
+pub mod exhaustion;
+pub mod hostile;
+pub mod limits;
+pub mod peer;
+pub mod process;
+pub mod server;
+pub mod slow;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::frame;
+use common::limits::Limits;
+use common::outbox::Outbox;
+use common::stream::Listener;
+use common::stream::Stream;
+
+/// How long a scenario waits for what has to come; only a failing one waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The driver of a stage.
+pub trait Stage {
+    /// The stage's binary.
+    fn binary() -> &'static Path;
+
+    /// Runs the stage's server in this thread until the listener is stopped.
+    fn serve(listener: &Listener, limits: &Limits);
+
+    /// The client's side of a new connection.
+    fn connect(stream: Stream) -> Halves;
+}
+
+/// A connection's two halves, as functions: each stage has types of its own for them.
+pub struct Halves {
+    /// Sends what is queued, to the end.
+    pub send: Box<dyn FnOnce(&Outbox) + Send>,
+    /// The next frame, as kind and body.
+    pub receive: Box<dyn FnMut() -> Result<Option<(u8, Vec<u8>)>, frame::Error> + Send>,
+}
+
+/// Makes a test of each scenario of the chat.
+#[macro_export]
+macro_rules! chat_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, chat {
+            names_and_broadcast
+            private_messages
+            status
+            groups
+            typing
+            misuse
+            who_leaves_is_out_of_all_groups
+            names_are_unique_in_any_case
+            order_per_sender
+        });
+    };
+}
+
+/// Makes a test of each scenario of a module.
+#[macro_export]
+macro_rules! tests {
+    ($stage:ty, $module:ident { $($scenario:ident)* }) => {
+        mod $module {
+            $(
+                #[test]
+                fn $scenario() {
+                    ::suite::$module::$scenario::<$stage>();
+                }
+            )*
+        }
+    };
+}

@@ -1,0 +1,142 @@
+//! A client made of a stage's own connection, which may send anything at all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use common::frame::MESSAGE;
+use common::frame::Outgoing;
+use common::limits::Limits;
+use common::outbox::Lane;
+use common::outbox::Outbox;
+use common::stream::Stream;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::Halves;
+use crate::PATIENCE;
+use crate::Stage;
+
+/// A connection to a server, seen from inside: what is sent and received is kind and body.
+pub struct Peer {
+    /// The socket below, to be closed or reset.
+    pub stream: Stream,
+    outbox: Arc<Outbox>,
+    receive: Box<dyn FnMut() -> Result<Option<(u8, Vec<u8>)>, common::frame::Error> + Send>,
+}
+
+impl Peer {
+    /// Connects and says nothing yet.
+    pub fn connect<S: Stage>(address: SocketAddr) -> Peer {
+        let stream = Stream::connect(&[address], None).expect("the server listens");
+        Peer::over::<S>(stream)
+    }
+
+    /// Makes a stage's connection over a stream that is open already.
+    pub fn over<S: Stage>(stream: Stream) -> Peer {
+        stream.set_deadline(PATIENCE);
+        let Halves { send, receive } = S::connect(stream.clone());
+        let outbox = Arc::new(Outbox::new(&Limits::for_client()));
+        let (queue, socket) = (Arc::clone(&outbox), stream.clone());
+        thread::spawn(move || {
+            send(&queue);
+            socket.finish();
+        });
+        Peer { stream, outbox, receive }
+    }
+
+    /// Connects, says hello, and returns when it is in the room.
+    pub fn join<S: Stage>(address: SocketAddr, name: &str) -> Peer {
+        let mut peer = Peer::connect::<S>(address);
+        peer.hello(name);
+        peer.expect_welcome(name);
+        peer
+    }
+
+    /// Says hello.
+    pub fn hello(&mut self, name: &str) {
+        self.send(&json!({"type": "hello", "chat5": 1, "name": name}));
+    }
+
+    /// Takes the welcome and the notice of the own coming.
+    pub fn expect_welcome(&mut self, name: &str) {
+        let welcome = self.event();
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        assert_eq!(welcome["name"], name);
+        self.expect(&json!({"type": "joined", "name": name}));
+    }
+
+    /// Sends a message.
+    pub fn send(&mut self, message: &Value) {
+        self.send_frame(MESSAGE, message.to_string().as_bytes());
+    }
+
+    /// Sends a frame of any kind and body.
+    pub fn send_frame(&mut self, kind: u8, body: &[u8]) {
+        let frame = Outgoing::from([&[kind], body].concat());
+        self.outbox.push(Lane::Message, [frame].into()).expect("a client never gives up");
+    }
+
+    /// Ends the own side after what was sent.
+    pub fn finish(&mut self) {
+        self.outbox.finish();
+    }
+
+    /// The next message; fails at the end of the connection.
+    pub fn event(&mut self) -> Value {
+        self.next().expect("another message was due, and the connection ended")
+    }
+
+    /// The next message, or `None` where the connection ended, be it cleanly or not.
+    pub fn next(&mut self) -> Option<Value> {
+        self.stream.set_deadline(PATIENCE);
+        match (self.receive)() {
+            Ok(Some((MESSAGE, body))) => Some(serde_json::from_slice(&body).expect("JSON")),
+            Ok(Some((kind, _))) => panic!("a frame of kind {kind:02x}"),
+            Ok(None) => None,
+            Err(common::frame::Error::Silent) => panic!("nothing came within {PATIENCE:?}"),
+            Err(_) => None,
+        }
+    }
+
+    /// The next message has to be this one.
+    #[track_caller]
+    pub fn expect(&mut self, message: &Value) {
+        assert_eq!(self.event(), *message);
+    }
+
+    /// The next message has to be a refusal that contains `words`.
+    #[track_caller]
+    pub fn expect_refusal(&mut self, words: &str) {
+        let event = self.event();
+        assert_eq!(event["type"], "refused", "{event}");
+        assert!(event["text"].as_str().unwrap().contains(words), "{event} does not say: {words}");
+    }
+
+    /// The next message has to be a bye of this reason, and then the connection has to end.
+    #[track_caller]
+    pub fn expect_bye(&mut self, reason: &str) {
+        let event = self.event();
+        assert_eq!((&event["type"], &event["reason"]), (&json!("bye"), &json!(reason)), "{event}");
+        assert_eq!(self.next(), None);
+    }
+
+    /// Passes over messages until one of this type comes.
+    #[track_caller]
+    pub fn wait_for(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.event();
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Returns when the server has handled everything that was sent: what it answers to a ping
+    /// has to be the next message, so nothing else came before it.
+    #[track_caller]
+    pub fn expect_nothing_more(&mut self) {
+        self.send(&json!({"type": "ping"}));
+        self.expect(&json!({"type": "pong"}));
+    }
+}

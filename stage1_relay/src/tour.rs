@@ -1,0 +1,5 @@
+//! x
+use anyhow::Result;
+pub fn run(_step: bool) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The black-box suite on this stage.
+
+#[path = "../src/connection.rs"]
+mod connection;
+#[path = "../src/server.rs"]
+mod server;
+
+use std::path::Path;
+
+use common::limits::Limits;
+use common::stream::Listener;
+use common::stream::Stream;
+use suite::Halves;
+use suite::Stage;
+
+use crate::connection::Settings;
+
+struct Stage1;
+
+impl Stage for Stage1 {
+    fn binary() -> &'static Path {
+        Path::new(env!("CARGO_BIN_EXE_stage1_relay"))
+    }
+
+    fn serve(listener: &Listener, limits: &Limits) {
+        server::run(listener, &Settings, limits);
+    }
+
+    fn connect(stream: Stream) -> Halves {
+        let (mut sender, mut receiver, _) = connection::connect(stream, &Settings).unwrap();
+        Halves {
+            send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
+            receive: Box::new(move || {
+                Ok(receiver.receive()?.map(|frame| (frame.kind, frame.body.to_vec())))
+            }),
+        }
+    }
+}
+
+suite::chat_suite!(crate::Stage1);
