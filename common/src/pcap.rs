@@ -77,20 +77,20 @@ const DESCRIPTION: &str = "Only the payload is real: the bytes this program pass
 ///
 /// When the last clone and the last [`Flow`] are dropped, the rest of the queue is written and
 /// the file is closed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Capture {
     queue: Sender<Segment>,
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     progress: Mutex<Progress>,
     /// Something was written, or the capture was switched off; for [`Capture::finish`].
     changed: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Progress {
     /// Bytes queued so far, from the start of the capture; [`Segment::cost`] counts them…
     accepted: u64,
@@ -283,18 +283,21 @@ impl Side {
 ///
 /// What TCP does not allow is left out without a word: anything after a reset, and data or a
 /// second FIN from a side that has sent its FIN.
+#[derive(Debug)]
 pub struct Flow {
     capture: Capture,
     /// Locked only by who holds the lock of [`Capture::room`], and so never waited for.
     ends: Mutex<Ends>,
 }
 
+#[derive(Debug)]
 struct Ends {
     local: End,
     remote: End,
     reset: bool,
 }
 
+#[derive(Debug)]
 struct End {
     address: SocketAddr,
     /// Sequence number of the next byte it sends: `SND.NXT` of RFC 9293, modulo 2^32.

@@ -58,8 +58,11 @@ pub struct Halves {
     /// Sends what is queued, to the end.
     pub send: Box<dyn FnOnce(&Outbox) + Send>,
     /// The next frame, as kind and body.
-    pub receive: Box<dyn FnMut() -> Result<Option<(u8, Vec<u8>)>, frame::Error> + Send>,
+    pub receive: Box<Receive>,
 }
+
+/// Receives the next frame, as kind and body.
+pub type Receive = dyn FnMut() -> Result<Option<(u8, Vec<u8>)>, frame::Error> + Send;
 
 /// Makes a test of each scenario of the chat.
 #[macro_export]

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::Halves;
 use crate::PATIENCE;
+use crate::Receive;
 use crate::Stage;
 
 /// A connection to a server, seen from inside: what is sent and received is kind and body.
@@ -22,7 +23,7 @@ pub struct Peer {
     /// The socket below, to be closed or reset.
     pub stream: Stream,
     outbox: Arc<Outbox>,
-    receive: Box<dyn FnMut() -> Result<Option<(u8, Vec<u8>)>, common::frame::Error> + Send>,
+    receive: Box<Receive>,
 }
 
 impl Peer {
@@ -84,11 +85,11 @@ impl Peer {
 
     /// The next message; fails at the end of the connection.
     pub fn event(&mut self) -> Value {
-        self.next().expect("another message was due, and the connection ended")
+        self.next_event().expect("another message was due, and the connection ended")
     }
 
     /// The next message, or `None` where the connection ended, be it cleanly or not.
-    pub fn next(&mut self) -> Option<Value> {
+    pub fn next_event(&mut self) -> Option<Value> {
         self.stream.set_deadline(PATIENCE);
         match (self.receive)() {
             Ok(Some((MESSAGE, body))) => Some(serde_json::from_slice(&body).expect("JSON")),
@@ -118,7 +119,7 @@ impl Peer {
     pub fn expect_bye(&mut self, reason: &str) {
         let event = self.event();
         assert_eq!((&event["type"], &event["reason"]), (&json!("bye"), &json!(reason)), "{event}");
-        assert_eq!(self.next(), None);
+        assert_eq!(self.next_event(), None);
     }
 
     /// Passes over messages until one of this type comes.
