@@ -29,7 +29,8 @@ impl Stage for Stage1 {
     }
 
     fn connect(stream: Stream) -> Halves {
-        let (mut sender, mut receiver, _) = connection::connect(stream, &Settings).expect("no handshake can fail");
+        let (mut sender, mut receiver, _) =
+            connection::connect(stream, &Settings).expect("no handshake can fail");
         Halves {
             send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
             receive: Box::new(move || {
