@@ -203,11 +203,13 @@ impl Outbox {
                 progress.portion_since = now;
             }
         }
-        match state.ending {
-            Ending::Open => Ok(()),
-            Ending::Closing { deadline: Some(deadline) } if now >= deadline => Err(Stalled),
-            Ending::Closing { .. } => self.patience(&state).map(drop).ok_or(Stalled),
-        }
+        let useful = match state.ending {
+            Ending::Open => true,
+            // Stalled or not, it may still take the last words.
+            Ending::Closing { deadline: Some(deadline) } => now < deadline,
+            Ending::Closing { deadline: None } => self.patience(&state).is_some(),
+        };
+        if useful { Ok(()) } else { Err(Stalled) }
     }
 
     /// No more frames; what is queued still goes out, for as long as the peer takes it.

@@ -41,3 +41,4 @@ impl Stage for Stage1 {
 }
 
 suite::chat_suite!(crate::Stage1);
+suite::slow_suite!(crate::Stage1);

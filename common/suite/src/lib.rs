@@ -82,6 +82,21 @@ macro_rules! chat_suite {
     };
 }
 
+/// Makes a test of each scenario of readers that do not keep up.
+#[macro_export]
+macro_rules! slow_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, slow {
+            a_reader_that_stops
+            two_readers_that_stop
+            a_reader_that_trickles
+            a_slow_reader_slows_its_sender
+            only_its_senders_wait
+            a_stalled_peer_is_told_why
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {
