@@ -7,7 +7,6 @@
 //! so it is never the silent one. All of them have the same absolute deadline.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 use std::time::Instant;
 
 use thiserror::Error;
@@ -73,17 +72,14 @@ impl Admission {
         Permit { admission: Arc::clone(self), number, seated: false }
     }
 
-    /// Closes all who have not said hello.
-    pub fn close_unfinished(&self) {
-        for stream in std::mem::take(&mut lock(&self.state).unfinished).values() {
+    /// The server stops: closes all who have not said hello, and waits a little for the others,
+    /// who have been told.
+    pub fn close(&self) {
+        let deadline = Instant::now() + 2 * self.limits.goodbye_within;
+        let mut state = lock(&self.state);
+        for stream in std::mem::take(&mut state.unfinished).values() {
             stream.close();
         }
-    }
-
-    /// Waits until everyone has left, `within` at the most.
-    pub fn wait_until_empty(&self, within: Duration) {
-        let deadline = Instant::now() + within;
-        let mut state = lock(&self.state);
         while state.permits > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

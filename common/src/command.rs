@@ -18,8 +18,8 @@ pub struct Command {
     pub help: &'static str,
     /// Something to try.
     pub example: &'static str,
-    /// Reads what follows the word; `None` if it has not the right form.
-    pub parse: fn(&str) -> Option<Action>,
+    /// Reads what follows the word, among these commands; `None` if it has not the right form.
+    pub parse: fn(&str, &[Command]) -> Option<Action>,
 }
 
 /// What a typed line asks for.
@@ -27,8 +27,8 @@ pub struct Command {
 pub enum Action {
     /// Ask the server.
     Send(Request),
-    /// Explain all commands, or the one of this word.
-    Help(String),
+    /// Show these lines; none for a blank one.
+    Show(Vec<String>),
     /// Leave.
     Quit,
 }
@@ -39,7 +39,7 @@ pub const HELP: Command = Command {
     usage: &["@help", "@help COMMAND"],
     help: "explains all commands, or one",
     example: "@help group",
-    parse: |rest| Some(Action::Help(rest.trim_start_matches('@').to_owned())),
+    parse: |rest, commands| Some(Action::Show(help(rest.trim_start_matches('@'), commands))),
 };
 
 /// `@quit`.
@@ -48,7 +48,7 @@ pub const QUIT: Command = Command {
     usage: &["@quit"],
     help: "leaves the chat; so does the end of input",
     example: "@quit",
-    parse: |rest| rest.is_empty().then_some(Action::Quit),
+    parse: |rest, _| rest.is_empty().then_some(Action::Quit),
 };
 
 /// `@names`.
@@ -57,7 +57,7 @@ pub const NAMES: Command = Command {
     usage: &["@names"],
     help: "shows who is here and their status",
     example: "@names",
-    parse: |rest| rest.is_empty().then_some(Action::Send(Request::Names {})),
+    parse: |rest, _| rest.is_empty().then_some(Action::Send(Request::Names {})),
 };
 
 /// `@NAME text`: its word is no name, so it is never found by it.
@@ -66,7 +66,7 @@ pub const PRIVATE: Command = Command {
     usage: &["@NAME text"],
     help: "writes to one person alone",
     example: "@bob are you coming?",
-    parse: |_| None,
+    parse: |_, _| None,
 };
 
 /// `@status`.
@@ -76,7 +76,7 @@ pub const STATUS: Command = Command {
     help: "shows or sets your status: dnd (do not disturb) refuses private messages, away tells \
            their senders that you may answer later",
     example: "@status away",
-    parse: |rest| {
+    parse: |rest, _| {
         let status = match rest {
             "" => None,
             "normal" => Some(Status::Normal),
@@ -99,7 +99,7 @@ pub const GROUP: Command = Command {
     ],
     help: "makes a group of you and others, writes to it, leaves it, or ends one of yours",
     example: "@group set team bob,carol",
-    parse: |rest| {
+    parse: |rest, _| {
         let (verb, rest) = word(rest);
         let (group, rest) = word(rest);
         let group = Some(group.to_owned()).filter(|group| !group.is_empty())?;
@@ -121,27 +121,25 @@ pub const GROUP: Command = Command {
     },
 };
 
-/// What `line` asks for; `None` if it is blank.
+/// What `line` asks for.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what the right form is.
-pub fn parse(line: &str, commands: &[Command]) -> Option<Result<Action, String>> {
+pub fn parse(line: &str, commands: &[Command]) -> Result<Action, String> {
     let line = line.trim_end();
-    if line.trim_start().is_empty() {
-        return None;
+    if line.is_empty() {
+        return Ok(Action::Show(Vec::new()));
     }
     let action = match line.strip_prefix('@') {
-        None => Ok(Action::Send(Request::Say { text: line.to_owned() })),
-        Some(command) => parse_command(command, commands),
+        None => Action::Send(Request::Say { text: line.to_owned() }),
+        Some(command) => parse_command(command, commands)?,
     };
-    Some(match action {
-        Ok(Action::Send(request)) => check(request).map(Action::Send),
-        other => other,
-    })
+    check(&action)?;
+    Ok(action)
 }
 
 /// The answer to `@help` (`topic` is empty) or `@help COMMAND`, line by line.
-pub fn help(topic: &str, commands: &[Command]) -> Vec<String> {
+fn help(topic: &str, commands: &[Command]) -> Vec<String> {
     if topic.is_empty() {
         let line = |command: &Command| format!("{} - {}", command.usage.join(" | "), command.help);
         let intro = "what you type is said to the room, except:".to_owned();
@@ -161,7 +159,7 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     let (first, rest) = word(line);
     if let Some(command) = commands.iter().find(|command| command.word == first) {
         let usage = || format!("the right form is: {}", command.usage.join(" | "));
-        return (command.parse)(rest).ok_or_else(usage);
+        return (command.parse)(rest, commands).ok_or_else(usage);
     }
     match first.parse::<Name>() {
         Ok(name) if name.is_reserved() => {
@@ -178,17 +176,18 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
 }
 
 /// Refuses here what the server would refuse anyway, before it is sent.
-fn check(request: Request) -> Result<Request, String> {
-    let (Request::Say { text } | Request::Private { text, .. } | Request::GroupSend { text, .. }) =
-        &request
+fn check(action: &Action) -> Result<(), String> {
+    let Action::Send(
+        Request::Say { text } | Request::Private { text, .. } | Request::GroupSend { text, .. },
+    ) = action
     else {
-        return Ok(request);
+        return Ok(());
     };
     match text.len() {
         length if length > MAX_TEXT => {
             Err(format!("not sent: the text has {length} bytes, at most {MAX_TEXT} are allowed"))
         }
-        _ => Ok(request),
+        _ => Ok(()),
     }
 }
 

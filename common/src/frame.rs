@@ -4,14 +4,16 @@
 //! and body, 1 to 131,072 bytes, and is checked before anything is allocated for it.
 //! Both halves are generic over [`Read`] and [`Write`], so they are tested on slices.
 
+use std::collections::VecDeque;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::time::Duration;
 use std::time::Instant;
 
 use thiserror::Error;
 
+use crate::heartbeat::Heartbeat;
+use crate::heartbeat::Lost;
 use crate::logging;
 use crate::stream::Stream;
 use crate::sync::Arc;
@@ -41,9 +43,12 @@ pub enum Error {
     /// The stream ended inside a frame.
     #[error("the connection ended in the middle of a frame")]
     Truncated,
-    /// No whole frame came in the time that the reader was given.
-    #[error("nothing came for too long")]
+    /// Nothing came before the connection's deadline.
+    #[error("nothing came in time")]
     Silent,
+    /// The peer was asked whether it is there, and is given up.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// The stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -76,12 +81,19 @@ impl From<Vec<u8>> for Outgoing {
     }
 }
 
+impl From<Outgoing> for VecDeque<Outgoing> {
+    /// A single frame, where a queue takes many.
+    fn from(frame: Outgoing) -> VecDeque<Outgoing> {
+        VecDeque::from([frame])
+    }
+}
+
 /// Takes frames out of a stream.
 #[derive(Debug)]
 pub struct Reader<R> {
     stream: R,
     peer: String,
-    patience: Option<Duration>,
+    heartbeat: Option<Heartbeat>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -89,14 +101,14 @@ pub struct Reader<R> {
 }
 
 impl Reader<Stream> {
-    /// The connection is made: its deadline is over, and from now on [`Reader::read`] fails with
-    /// [`Error::Silent`] when no whole frame comes for about `patience`.
+    /// The connection is made: its deadline is over, and from now on silence is `heartbeat`'s.
     ///
     /// # Errors
     /// If the system does not take the timeout.
-    pub fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
-        self.patience = Some(patience);
-        self.stream.clear_deadline(patience)
+    pub fn set_heartbeat(&mut self, heartbeat: Heartbeat) -> io::Result<()> {
+        self.stream.clear_deadline(heartbeat.every())?;
+        self.heartbeat = Some(heartbeat);
+        Ok(())
     }
 }
 
@@ -106,7 +118,7 @@ impl<R: Read> Reader<R> {
         Reader {
             stream,
             peer: peer.to_string(),
-            patience: None,
+            heartbeat: None,
             buffer: vec![0; BUFFER],
             start: 0,
             end: 0,
@@ -117,25 +129,32 @@ impl<R: Read> Reader<R> {
     /// The next frame, or `None` where the stream ended between two frames.
     ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Silent`] reading may go on; after any other it may not.
+    /// See [`Error`].
     pub fn read(&mut self) -> Result<Option<Frame<'_>>, Error> {
-        let mut asked = None;
+        let mut since = None;
         let length = loop {
             if let Some(length) = self.buffered()? {
                 break length;
             }
-            let asked = *asked.get_or_insert_with(Instant::now);
-            match self.fill() {
+            // Bytes that are no frame yet are no sign of life.
+            let since = since.get_or_insert_with(Instant::now);
+            let silent = match self.fill() {
                 Ok(0) if self.start == self.end => return Ok(None),
                 Ok(0) => return Err(Error::Truncated),
-                Ok(_) if self.patience.is_none_or(|patience| asked.elapsed() < patience) => {}
-                Ok(_) if self.buffered()?.is_some() => {}
-                Ok(_) => return Err(Error::Silent),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Err(Error::Silent),
+                Ok(_) if self.buffered()?.is_some() => false,
+                Ok(_) => self.heartbeat.as_ref().is_some_and(|beat| since.elapsed() > beat.every()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
+                Err(error) if is_timeout(&error) => true,
                 Err(error) => return Err(error.into()),
+            };
+            if silent {
+                self.heartbeat.as_mut().ok_or(Error::Silent)?.silent()?;
+                *since = Instant::now();
             }
         };
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.heard();
+        }
         let payload = self.start + HEADER;
         self.start = payload + length;
         let payload = self.buffer.get(payload..self.start).unwrap_or_default();
@@ -148,7 +167,7 @@ impl<R: Read> Reader<R> {
 
     /// Whether a whole frame is at hand, so that [`Reader::read`] will not wait.
     pub fn is_ready(&self) -> bool {
-        !matches!(self.buffered(), Ok(None))
+        matches!(self.buffered(), Ok(Some(_)))
     }
 
     /// The length of the frame at the front of the buffer, if all of it is there.

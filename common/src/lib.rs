@@ -10,10 +10,13 @@
 //! | [`frame`] | length · kind · body: the frames of every stage |
 //! | [`message`] | the JSON messages inside frames of kind `10` |
 //! | [`outbox`] | a peer's outbound queue, bounded in bytes, and when its peer is stalled |
+//! | [`inbox`] | the requests of one client that came together |
+//! | [`writer`] | a connection's writing thread |
 //! | [`admission`] | how many may knock at once, and who has to go when too many do |
 //! | [`heartbeat`] | ping after a silence, close after a longer one |
 //! | [`limits`] | all durations and sizes of a server in one value |
 //! | [`name`], [`room`] | the chat itself: a state machine without sockets, threads or a clock |
+//! | [`cli`] | the part of the command line that all stages share |
 //! | [`command`] | the `@` commands that a person types |
 //! | [`face`] | how a person sees the chat |
 //! | [`escape`] | makes whatever came from a peer safe to show |
@@ -21,11 +24,13 @@
 //! | [`sync`] | locks and threads, exchanged for models of them in the concurrency tests |
 
 pub mod admission;
+pub mod cli;
 pub mod command;
 pub mod escape;
 pub mod face;
 pub mod frame;
 pub mod heartbeat;
+pub mod inbox;
 pub mod limits;
 pub mod logging;
 pub mod message;
@@ -35,3 +40,4 @@ pub mod pcap;
 pub mod room;
 pub mod stream;
 pub mod sync;
+pub mod writer;

@@ -4,11 +4,15 @@
 //! what the end of a record holds. A field that is missing, doubled or not listed here makes a
 //! message unreadable: someone who writes a client of their own learns at once what is wrong.
 
+use std::io;
+
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::admission::Full;
+use crate::escape;
 use crate::frame;
 use crate::frame::Frame;
 use crate::frame::Outgoing;
@@ -18,6 +22,8 @@ use crate::outbox::Stalled;
 
 /// The version of the messages, in the first one.
 pub const VERSION: u32 = 1;
+/// Most bytes of an error that may quote what a peer sent.
+const QUOTED: usize = 200;
 /// Most bytes of UTF-8 that a text may have.
 pub const MAX_TEXT: usize = 4096;
 
@@ -36,7 +42,7 @@ pub enum Request {
     Names {},
     /// A new status, or without one: what is mine?
     Status {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         status: Option<Status>,
     },
     /// A new group of its creator and those listed.
@@ -80,6 +86,8 @@ pub enum Event {
     GroupSet { group: Name, owner: Name, members: Vec<Name> },
     /// Someone left a group, told to who is left in it and to them.
     GroupLeft { group: Name, name: Name },
+    /// Whose a group is now that its owner has left it, told to its members.
+    GroupOwner { group: Name, owner: Name },
     /// A group is no more.
     GroupDeleted { group: Name, by: Name },
     /// Someone is writing something.
@@ -108,6 +116,16 @@ pub struct Bye {
 }
 
 impl Bye {
+    /// At the end of the server.
+    pub fn stopping() -> Bye {
+        Bye::new(Reason::Stopping, "the server stops")
+    }
+
+    /// After so many unreadable messages that there is no use in more.
+    pub fn unreadable() -> Bye {
+        Bye::new(Reason::Protocol, "too many messages could not be read")
+    }
+
     /// Says `text` to people and `reason` to programs.
     pub fn new(reason: Reason, text: impl ToString) -> Bye {
         Bye { reason, text: text.to_string() }
@@ -116,13 +134,25 @@ impl Bye {
 
 impl From<frame::Error> for Bye {
     fn from(error: frame::Error) -> Bye {
-        Bye::new(Reason::Protocol, error)
+        match error {
+            frame::Error::Lost(Lost::Silent) | frame::Error::Silent => {
+                Bye::new(Reason::Silent, error)
+            }
+            frame::Error::Lost(Lost::Stalled(stalled)) => stalled.into(),
+            _ => Bye::new(Reason::Protocol, error),
+        }
+    }
+}
+
+impl From<io::Error> for Bye {
+    fn from(error: io::Error) -> Bye {
+        frame::Error::from(error).into()
     }
 }
 
 impl From<Unreadable> for Bye {
     fn from(error: Unreadable) -> Bye {
-        Bye::new(Reason::Protocol, format!("unreadable message: {error}"))
+        Bye::new(Reason::Protocol, error)
     }
 }
 
@@ -135,15 +165,6 @@ impl From<Full> for Bye {
 impl From<Stalled> for Bye {
     fn from(stalled: Stalled) -> Bye {
         Bye::new(Reason::Slow, stalled)
-    }
-}
-
-impl From<Lost> for Bye {
-    fn from(lost: Lost) -> Bye {
-        match lost {
-            Lost::Silent => Bye::new(Reason::Silent, lost),
-            Lost::Stalled(stalled) => stalled.into(),
-        }
     }
 }
 
@@ -179,7 +200,7 @@ pub struct Person {
 
 /// Whether someone wants to be spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum Status {
     /// Here.
     #[default]
@@ -201,18 +222,58 @@ impl Status {
     }
 }
 
+impl From<Status> for &'static str {
+    fn from(status: Status) -> &'static str {
+        status.as_str()
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Status, &'static str> {
+        let all = [Status::Normal, Status::Dnd, Status::Away];
+        all.into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or("a status is normal, dnd or away")
+    }
+}
+
+/// Takes a field that may be left out but, where it is there, is not null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, D::Error> {
+    Status::deserialize(deserializer).map(Some)
+}
+
 /// Why a frame cannot be read as a message.
-#[derive(Debug, Error)]
+#[derive(Debug, PartialEq, Eq, Error)]
 pub enum Unreadable {
     /// Not the kind for messages.
-    #[error("frames of kind {0:02x} are not known here")]
+    #[error("unreadable message: frames of kind {0:02x} are not known here")]
     Kind(u8),
     /// Not UTF-8.
-    #[error("not UTF-8")]
-    NotText(#[from] std::str::Utf8Error),
-    /// Not JSON, or not one of the messages.
-    #[error("{0}")]
-    NotAMessage(#[from] serde_json::Error),
+    #[error("unreadable message: not UTF-8")]
+    NotText,
+    /// Not a JSON object.
+    #[error("unreadable message: not a JSON object")]
+    NotAnObject,
+    /// Not one of the messages: why, escaped and cut, because it may quote what came.
+    #[error("unreadable message: {0}")]
+    NotAMessage(String),
+}
+
+/// A [`Request::Hello`] as `name`.
+pub fn hello(name: &Name) -> Outgoing {
+    encode(&Request::Hello { chat5: VERSION, name: name.to_string() })
+}
+
+/// A [`Request::Pong`], which is an [`Event::Pong`] too.
+pub fn pong() -> Outgoing {
+    encode(&Event::Pong {})
+}
+
+/// A [`Request::Ping`], which is an [`Event::Ping`] too: either side asks the same way.
+pub fn ping() -> Outgoing {
+    encode(&Event::Ping {})
 }
 
 /// Puts a [`Request`] or an [`Event`] into a frame.
@@ -231,5 +292,11 @@ pub fn decode<'a, M: Deserialize<'a>>(frame: Frame<'a>) -> Result<M, Unreadable>
     if frame.kind != frame::MESSAGE {
         return Err(Unreadable::Kind(frame.kind));
     }
-    Ok(serde_json::from_str(std::str::from_utf8(frame.body)?)?)
+    let text = std::str::from_utf8(frame.body).map_err(|_| Unreadable::NotText)?;
+    if !text.trim_start().starts_with('{') {
+        return Err(Unreadable::NotAnObject);
+    }
+    serde_json::from_str(text).map_err(|error| {
+        Unreadable::NotAMessage(escape::bytes(error.to_string().as_bytes(), QUOTED))
+    })
 }

@@ -21,6 +21,9 @@ use thiserror::Error;
 use crate::frame::HEADER;
 use crate::frame::Outgoing;
 use crate::limits::Limits;
+use crate::message;
+use crate::message::Bye;
+use crate::message::Event;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
@@ -69,6 +72,7 @@ pub struct Outbox {
     stalled_after: Duration,
     portion: usize,
     portion_within: Duration,
+    goodbye_within: Duration,
 }
 
 #[derive(Debug)]
@@ -127,6 +131,7 @@ impl Outbox {
             stalled_after: limits.stalled_after,
             portion: limits.portion,
             portion_within: limits.portion_within,
+            goodbye_within: limits.goodbye_within,
         }
     }
 
@@ -138,20 +143,25 @@ impl Outbox {
         self.queue(&mut lock(&self.state), lane, frames)
     }
 
-    /// Queues frames, waiting for room.
-    ///
-    /// # Errors
-    /// [`Stalled`] if there is no room because the peer is stalled; the caller then closes it.
-    /// A peer that is leaving anyway is no error: the frames are dropped.
-    pub fn push(&self, lane: Lane, mut frames: VecDeque<Outgoing>) -> Result<(), Stalled> {
+    /// Queues frames, waiting for room. If the peer is stalled there will be none: then it is
+    /// abandoned. For a peer that is leaving the frames are dropped.
+    pub fn push(&self, lane: Lane, mut frames: VecDeque<Outgoing>) {
         let mut state = lock(&self.state);
         while let Err(Refused::Full) = self.queue(&mut state, lane, &mut frames) {
-            let patience = self.patience(&state).ok_or(Stalled)?;
+            let Some(patience) = self.patience(&state) else {
+                self.close(&mut state, Some(&Bye::from(Stalled)), true);
+                return;
+            };
             state.senders_wait += 1;
             state = wait_timeout(&self.room, state, patience);
             state.senders_wait -= 1;
         }
-        Ok(())
+    }
+
+    /// Queues the answer to a ping. Where there is no room for it, what fills the queue is as
+    /// good a sign of life, once it is sent.
+    pub fn answer(&self, pong: Outgoing) {
+        let _ = self.try_push(Lane::Message, &mut pong.into());
     }
 
     /// Whether the peer takes what is queued.
@@ -214,17 +224,17 @@ impl Outbox {
 
     /// No more frames; what is queued still goes out, for as long as the peer takes it.
     pub fn finish(&self) {
-        self.close(None, false, None);
+        self.close(&mut lock(&self.state), None, false);
     }
 
-    /// What is queued, and then `last`, goes out within `within`; then the connection ends.
-    pub fn finish_with(&self, last: &Outgoing, within: Duration) {
-        self.close(Some(last), false, Some(within));
+    /// No more frames; what is queued, and then `bye`, goes out within [`Limits::goodbye_within`].
+    pub fn finish_with(&self, bye: &Bye) {
+        self.close(&mut lock(&self.state), Some(bye), false);
     }
 
-    /// What is queued is dropped; `last` goes out within `within`, after what is being written.
-    pub fn abandon(&self, last: &Outgoing, within: Duration) {
-        self.close(Some(last), true, Some(within));
+    /// As [`Outbox::finish_with`], but what is queued is dropped; what is being written is not.
+    pub fn abandon(&self, bye: &Bye) {
+        self.close(&mut lock(&self.state), Some(bye), true);
     }
 
     /// Whether the connection is to end, be it after what is still queued.
@@ -232,21 +242,21 @@ impl Outbox {
         !matches!(lock(&self.state).ending, Ending::Open)
     }
 
-    fn close(&self, last: Option<&Outgoing>, drop_queued: bool, within: Option<Duration>) {
-        let mut state = lock(&self.state);
+    fn close(&self, state: &mut State, bye: Option<&Bye>, drop_queued: bool) {
         if drop_queued {
             state.messages.clear();
             state.files.clear();
         }
-        if let (Some(last), Ending::Open) = (last, &state.ending) {
-            state.messages.push(last.clone());
+        if let (Some(bye), Ending::Open) = (bye, &state.ending) {
+            state.messages.push(message::encode(&Event::Bye(bye.clone())));
             state.progress.get_or_insert_with(Progress::new);
         }
-        let deadline = within.and_then(|within| Instant::now().checked_add(within));
-        let earlier = match (&state.ending, deadline) {
-            (Ending::Closing { deadline: Some(set) }, Some(new)) => Some(new.min(*set)),
-            (Ending::Closing { deadline }, None) => *deadline,
-            (_, new) => new,
+        let deadline = bye.and_then(|_| Instant::now().checked_add(self.goodbye_within));
+        let earlier = match state.ending {
+            Ending::Closing { deadline: Some(set) } => {
+                Some(deadline.map_or(set, |new| new.min(set)))
+            }
+            _ => deadline,
         };
         state.ending = Ending::Closing { deadline: earlier };
         self.queued.notify_one();

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::escape;
+use crate::frame::Outgoing;
+use crate::message;
 use crate::message::Bye;
 use crate::message::Event;
 use crate::message::MAX_TEXT;
@@ -16,6 +19,7 @@ use crate::message::Person;
 use crate::message::Reason;
 use crate::message::Request;
 use crate::message::Status;
+use crate::message::Unreadable;
 use crate::message::VERSION;
 use crate::name::MAX_LENGTH;
 use crate::name::Name;
@@ -35,6 +39,18 @@ pub struct Delivery {
     pub to: Vec<PeerId>,
     /// What they get.
     pub event: Event,
+}
+
+/// What each peer gets of `deliveries`, in order; each event is encoded once.
+pub fn frames(deliveries: &[Delivery]) -> BTreeMap<PeerId, VecDeque<Outgoing>> {
+    let mut frames = BTreeMap::<PeerId, VecDeque<Outgoing>>::new();
+    for Delivery { to, event } in deliveries {
+        let frame = message::encode(event);
+        for id in to {
+            frames.entry(*id).or_default().push_back(frame.clone());
+        }
+    }
+    frames
 }
 
 /// Who is here, and the groups.
@@ -80,8 +96,8 @@ impl Room {
     pub fn join(
         &mut self,
         hello: Request,
-        proven: Option<&Name>,
-    ) -> Result<(PeerId, Vec<Delivery>), Bye> {
+        proven: Option<Name>,
+    ) -> Result<(PeerId, Name, Vec<Delivery>), Bye> {
         let Request::Hello { chat5, name } = hello else {
             let right = r#"the first message has to be {"type":"hello","chat5":1,"name":…}"#;
             return Err(Bye::new(Reason::Protocol, right));
@@ -94,7 +110,7 @@ impl Room {
         let name =
             name.parse::<Name>().map_err(|not| bad_name(format!("{}: {not}", quote(&name))))?;
         if let Some(proven) = proven
-            && *proven != name
+            && proven != name
         {
             return Err(bad_name(format!(
                 "you logged in as {proven}, so {name} cannot be your name"
@@ -112,7 +128,8 @@ impl Room {
         let member = Member { name: name.clone(), status: Status::Normal, typed: None };
         self.people.insert(id, member);
         let welcome = Event::Welcome { name: name.clone(), people: self.everyone() };
-        Ok((id, vec![only(id, welcome), self.to_all(Event::Joined { name })]))
+        let joined = self.to_all(Event::Joined { name: name.clone() });
+        Ok((id, name, vec![only(id, welcome), joined]))
     }
 
     /// Someone leaves: the room, and all groups.
@@ -134,9 +151,30 @@ impl Room {
         deliveries
     }
 
-    /// Someone who is here asks for something at the time `now`.
-    pub fn request(&mut self, from: PeerId, request: Request, now: Instant) -> Vec<Delivery> {
-        let outcome = match request {
+    /// As [`Room::request`], for requests that came together.
+    pub fn requests(
+        &mut self,
+        from: PeerId,
+        requests: Vec<Result<Request, Unreadable>>,
+        now: Instant,
+    ) -> Vec<Delivery> {
+        requests.into_iter().flat_map(|request| self.request(from, request, now)).collect()
+    }
+
+    /// Someone who is here asks for something at the time `now`, or for something unreadable.
+    pub fn request(
+        &mut self,
+        from: PeerId,
+        request: Result<Request, Unreadable>,
+        now: Instant,
+    ) -> Vec<Delivery> {
+        let outcome = request.map_err(|error| error.to_string());
+        let outcome = outcome.and_then(|request| self.outcome(from, request, now));
+        outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })])
+    }
+
+    fn outcome(&mut self, from: PeerId, request: Request, now: Instant) -> Outcome {
+        match request {
             Request::Hello { .. } => Err("you have said hello already".to_owned()),
             Request::Say { text } => self.say(from, text),
             Request::Private { to, text } => self.private(from, &to, text),
@@ -149,12 +187,11 @@ impl Room {
             Request::Typing {} => self.typing(from, now),
             Request::Ping {} => Ok(vec![only(from, Event::Pong {})]),
             Request::Pong {} => Ok(Vec::new()),
-        };
-        outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })])
+        }
     }
 
     /// What someone present is called.
-    pub fn name(&self, id: PeerId) -> Option<&Name> {
+    fn name(&self, id: PeerId) -> Option<&Name> {
         self.people.get(&id).map(|member| &member.name)
     }
 
@@ -277,14 +314,16 @@ impl Room {
         group.members.remove(&id);
         let event = Event::GroupLeft { group: group.name.clone(), name };
         let mut deliveries = vec![Delivery { to, event }];
-        match group.members.first().copied() {
-            None => drop(self.groups.remove(key)),
-            Some(heir) if group.owner == id => {
-                group.owner = heir;
-                let text = format!("you own #{} now", group.name);
-                deliveries.push(only(heir, Event::Notice { text }));
-            }
-            Some(_) => {}
+        let Some(heir) = group.members.first().copied() else {
+            self.groups.remove(key);
+            return deliveries;
+        };
+        if group.owner == id {
+            group.owner = heir;
+            let (group, to) = (group.name.clone(), group.members.iter().copied().collect());
+            let owner = self.name(heir).cloned();
+            let event = owner.map(|owner| Event::GroupOwner { group, owner });
+            deliveries.extend(event.map(|event| Delivery { to, event }));
         }
         deliveries
     }

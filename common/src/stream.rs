@@ -213,12 +213,15 @@ pub fn explain_bind(address: SocketAddr, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
 }
 
-/// Why connecting to `address` failed, and what to do; `package` is the stage's.
-pub fn explain_connect(address: &str, error: io::Error, package: &str) -> io::Error {
+/// Why connecting to `addresses` failed, and what to do; `package` is the stage's.
+pub fn explain_connect(addresses: &[SocketAddr], error: io::Error, package: &str) -> io::Error {
+    let address = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ");
     let advice = match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!(
-            "nothing listens there: start the server first, as with cargo run -p {package} -- server"
-        ),
+        io::ErrorKind::ConnectionRefused => {
+            format!(
+                "nothing listens there: start the server first, with cargo run -p {package} -- server"
+            )
+        }
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
             "nothing answers: is it the right address, and does a firewall let it through?"
                 .to_owned()

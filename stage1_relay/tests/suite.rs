@@ -30,7 +30,7 @@ impl Stage for Stage1 {
 
     fn connect(stream: Stream) -> Halves {
         let (mut sender, mut receiver, _) =
-            connection::connect(stream, &Settings).expect("no handshake can fail");
+            connection::connect(&stream, &Settings).expect("no handshake can fail");
         Halves {
             send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
             receive: Box::new(move || {
@@ -42,3 +42,5 @@ impl Stage for Stage1 {
 
 suite::chat_suite!(crate::Stage1);
 suite::slow_suite!(crate::Stage1);
+suite::limits_suite!(crate::Stage1);
+suite::command_line_suite!(crate::Stage1);

@@ -10,8 +10,12 @@ use std::io::IsTerminal;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::escape;
 use crate::message::Event;
 use crate::name::Name;
+
+/// Most bytes that are shown of a message that cannot be read.
+const SHOWN: usize = 512;
 
 /// Where events are shown, by any thread.
 pub trait Face: Send + Sync {
@@ -27,6 +31,15 @@ pub trait Face: Send + Sync {
     /// As [`Face::show`].
     fn notice(&self, text: String) -> io::Result<()> {
         self.show(&Event::Notice { text })
+    }
+
+    /// Shows the body of a message that cannot be read: the bytes themselves, escaped, because they
+    /// are what a tampered record leaves.
+    ///
+    /// # Errors
+    /// As [`Face::show`].
+    fn unreadable(&self, body: &[u8]) -> io::Result<()> {
+        self.error(format!("unreadable message: {}", escape::bytes(body, SHOWN)))
     }
 
     /// Shows that something was refused or went wrong.

@@ -69,11 +69,11 @@ impl<R: Read + Send> Input for Lines<R> {
         if line.last() != Some(&b'\n') && u64::try_from(line.len()) == Ok(MAX_LINE) {
             return Some(self.skip_line());
         }
-        let line = String::from_utf8(line).map_err(|error| {
+        while line.pop_if(|last| matches!(last, b'\n' | b'\r')).is_some() {}
+        Some(String::from_utf8(line).map_err(|error| {
             let line = escape::bytes(error.as_bytes(), 60);
-            format!("not sent, this line is not UTF-8: {}", line.trim_end_matches("\\u{a}"))
-        });
-        Some(line.map(|line| line.trim_end_matches(['\n', '\r']).to_owned()))
+            format!("not sent, this line is not UTF-8: {line}")
+        }))
     }
 }
 
@@ -102,6 +102,7 @@ fn line(event: &Event) -> Option<String> {
             format!("* {owner} made the group #{group}: {members}")
         }
         Event::GroupLeft { group, name } => format!("* {name} left #{group}"),
+        Event::GroupOwner { group, owner } => format!("* {owner} owns #{group} now"),
         Event::GroupDeleted { group, by } => format!("* {by} deleted #{group}"),
         Event::Notice { text: notice } => format!("* {}", text(notice)),
         Event::Refused { text: refused } => format!("! {}", text(refused)),

@@ -116,7 +116,9 @@ pub fn groups<S: Stage>() {
     for member in [&mut alice, &mut bob, &mut carol] {
         member.expect(&left);
     }
-    bob.expect(&json!({"type": "notice", "text": "you own #Team now"}));
+    let owned = json!({"type": "group-owner", "group": "Team", "owner": "bob"});
+    bob.expect(&owned);
+    carol.expect(&owned);
     alice.send(&send("team", "still here?"));
     alice.expect_refusal("you are in no group #team");
     bob.send(&json!({"type": "group-delete", "group": "team"}));

@@ -1,1 +1,159 @@
-//! x
+//! The command line: streams, exit codes, and what it says to whoever got it wrong.
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
+use std::process::Command;
+use std::process::Stdio;
+
+use crate::Stage;
+use crate::process::Program;
+use crate::process::ServerProgram;
+
+/// Help is on stdout and no failure.
+pub fn help<S: Stage>() {
+    for (args, words) in [
+        (&["--help"][..], &["server", "client", "tour"][..]),
+        (&["server", "--help"], &["--listen", "--max-clients", "ulimit -n", "--pcap", "-v"]),
+        (&["client", "--help"], &["--name", "--pcap", "Exit codes", "@help"]),
+    ] {
+        let (code, lines, stderr) = Program::start::<S>(args).end();
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?}");
+        let help = lines.join("\n");
+        for word in words {
+            assert!(help.contains(word), "{args:?} does not mention {word}:\n{help}");
+        }
+    }
+}
+
+/// Wrong usage is exit code 2, and said on stderr.
+pub fn wrong_usage<S: Stage>() {
+    for (args, words) in [
+        (&["client"][..], "--name"),
+        (&["client", "--name", "a b"], "1 to 20 characters"),
+        (&["client", "--name", "alice", "--nosuch"], "--nosuch"),
+        (&["server", "--max-clients", "0"], "1..=2000"),
+        (&["server", "--max-clients", "many"], "many"),
+        (&["nosuch"], "nosuch"),
+    ] {
+        let (code, lines, stderr) = Program::start::<S>(args).end();
+        assert_eq!((code, lines.len()), (Some(2), 0), "{args:?}: {stderr}");
+        assert!(stderr.contains(words), "{args:?} does not mention {words}: {stderr}");
+    }
+}
+
+/// What cannot be listened on or connected to is one sentence that says what to do; exit code 1.
+pub fn no_such_address<S: Stage>() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let in_use = taken.local_addr().expect("it is bound").to_string();
+    let refused = {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        free.local_addr().expect("it is bound").to_string()
+    };
+    for (args, words) in [
+        (&["server", "--listen", &in_use][..], "is in use"),
+        (&["server", "--listen", "192.0.2.1:0"], "no such address"),
+        (&["server", "--listen", "127.0.0.1:70000"], "a number from 0 to 65535"),
+        (&["client", &refused, "--name", "alice"], "start the server first"),
+        (&["client", "127.0.0.1:x", "--name", "alice"], "a number from 0 to 65535"),
+        (&["server", "--pcap", "/nonexistent/x.pcapng", "--listen", "127.0.0.1:0"], "--pcap"),
+    ] {
+        let (code, lines, stderr) = Program::start::<S>(args).end();
+        assert_eq!((code, lines.len()), (Some(1), 0), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(words), "{args:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+/// A reserved or taken name is refused by the server; exit code 1.
+pub fn a_reserved_name<S: Stage>() {
+    let server = ServerProgram::start::<S>(&[]);
+    let address = server.address.to_string();
+    for name in ["server", "Quit"] {
+        let client = Program::start::<S>(&["client", &address, "--name", name]);
+        let (code, lines, _) = client.end();
+        assert_eq!(code, Some(1));
+        assert_eq!(lines, [format!("! {name} is a reserved name, choose another")]);
+    }
+}
+
+/// At the end of its input a client leaves when the server has taken everything.
+pub fn the_end_of_input<S: Stage>() {
+    const LINES: usize = 20_000;
+    let server = ServerProgram::start::<S>(&[]);
+    let mut bob = server.client::<S>("bob");
+    let mut alice = server.client::<S>("alice");
+    bob.expect(&["* alice joined"]);
+    for number in 0..LINES {
+        alice.type_line(&number.to_string());
+    }
+    alice.type_line("@names");
+    let (code, lines, stderr) = alice.end();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(lines, ["* here: bob, alice"], "what was asked is answered before it leaves");
+    for number in 0..LINES {
+        assert_eq!(bob.line(), Some(format!("alice: {number}")));
+    }
+    bob.expect(&["* alice left"]);
+}
+
+/// A line that is not UTF-8 is refused where it was typed, and the next one goes through.
+pub fn input_that_is_no_text<S: Stage>() {
+    let server = ServerProgram::start::<S>(&[]);
+    let mut bob = server.client::<S>("bob");
+    let address = server.address.to_string();
+    let mut alice = Command::new(S::binary())
+        .args(["client", &address, "--name", "alice"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = alice.stdin.take().expect("piped");
+    stdin.write_all(b"a\xffb\r\nwindows\r\nlast").expect("it reads");
+    drop(stdin);
+    let output = alice.wait_with_output().expect("it ends");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(stdout.contains("! not sent, this line is not UTF-8: a\\xffb\n"), "{stdout}");
+    assert_eq!(output.status.code(), Some(0));
+    bob.expect(&["* alice joined", "alice: windows", "alice: last", "* alice left"]);
+}
+
+/// `-v` shows each frame on stderr, `-vv` also its bytes; stdout is what it always is.
+pub fn views_of_frames<S: Stage>() {
+    let server = ServerProgram::start::<S>(&[]);
+    let address = server.address.to_string();
+    for (option, hex) in [("-v", false), ("-vv", true)] {
+        let mut alice = Program::start::<S>(&["client", &address, "--name", "alice", option]);
+        alice.expect(&["* alice joined"]);
+        let (code, _, stderr) = alice.end();
+        assert_eq!(code, Some(0));
+        let sent = format!("{address} -> ");
+        assert!(stderr.contains(&sent) && stderr.contains(&format!("{address} <- ")), "{stderr}");
+        // Each line of a dump begins with an offset.
+        assert_eq!(stderr.contains("\n0000:"), hex, "{stderr}");
+    }
+}
+
+/// A server that other machines can reach says so.
+pub fn reachable_from_outside<S: Stage>() {
+    let program = Program::start::<S>(&["server", "--listen", "0.0.0.0:0"]);
+    let server = ServerProgram::from(program);
+    assert!(server.address.ip().is_unspecified());
+    // The log is written before the line on stdout, but read by another thread.
+    let deadline = std::time::Instant::now() + crate::PATIENCE;
+    while !server.program.stderr().contains("warning: ") {
+        assert!(std::time::Instant::now() < deadline, "no warning");
+        std::thread::yield_now();
+    }
+}
+
+/// The guided tour needs nobody and ends by itself.
+pub fn the_tour<S: Stage>() {
+    let (code, lines, stderr) = Program::start::<S>(&[]).end();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let tour = lines.join("\n");
+    for words in ["-- server", "-- client", "alice", "bob", ".pcapng"] {
+        assert!(tour.contains(words), "the tour does not mention {words}:\n{tour}");
+    }
+    assert!(!tour.contains('\u{1b}'), "no colour in a pipe");
+}

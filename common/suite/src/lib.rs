@@ -97,6 +97,38 @@ macro_rules! slow_suite {
     };
 }
 
+/// Makes a test of each scenario of what time does.
+#[macro_export]
+macro_rules! limits_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, limits {
+            a_silent_peer_is_closed
+            a_peer_that_answers_stays
+            bytes_without_a_frame_are_silence
+            waiting_for_others_is_no_silence
+            stopping_tells_everyone
+        });
+    };
+}
+
+/// Makes a test of each scenario of the command line.
+#[macro_export]
+macro_rules! command_line_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, command_line {
+            help
+            wrong_usage
+            no_such_address
+            a_reserved_name
+            the_end_of_input
+            input_that_is_no_text
+            views_of_frames
+            reachable_from_outside
+            the_tour
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {

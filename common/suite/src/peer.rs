@@ -41,6 +41,7 @@ impl Peer {
         let (queue, socket) = (Arc::clone(&outbox), stream.clone());
         thread::spawn(move || {
             send(&queue);
+            queue.finish();
             socket.finish();
         });
         Peer { stream, outbox, receive }
@@ -75,7 +76,7 @@ impl Peer {
     /// Sends a frame of any kind and body.
     pub fn send_frame(&mut self, kind: u8, body: &[u8]) {
         let frame = Outgoing::from([&[kind], body].concat());
-        self.outbox.push(Lane::Message, [frame].into()).expect("a client never gives up");
+        self.outbox.push(Lane::Message, frame.into());
     }
 
     /// Ends the own side after what was sent.

@@ -153,7 +153,7 @@ pub fn only_its_senders_wait<S: Stage>() {
     let [mut alice, mut bob, carol, mut dave] =
         server.join_all::<S, 4>(["alice", "bob", "carol", "dave"]);
     // Alice alone writes to carol, until carol's queue is full and alice's thread waits for it.
-    let text = "x".repeat(TEXT);
+    let (text, alices) = ("x".repeat(TEXT), alice.stream.clone());
     let flood = thread::spawn(move || {
         for _ in 0..10_000 {
             alice.send(&json!({"type": "private", "to": "carol", "text": text}));
@@ -169,8 +169,9 @@ pub fn only_its_senders_wait<S: Stage>() {
     }
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert!(!flood.is_finished(), "carol's queue was never full");
+    alices.close();
     carol.stream.close();
-    flood.join().expect("alice goes on when carol is gone");
+    flood.join().expect("nothing holds alice when she is gone");
 }
 
 /// Somebody who is told why they are closed, if they read again in time.

@@ -1,0 +1,160 @@
+//! The part of the command line that all stages share: where to listen and connect, and how to
+//! watch the traffic. A stage's `main.rs` adds what is its own.
+
+use std::fmt::Display;
+use std::io;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ArgAction;
+use clap::Args;
+use clap::Command;
+use clap::builder::RangedU64ValueParser;
+use clap::error::ErrorKind;
+
+use crate::face;
+use crate::face::Face;
+use crate::face::Input;
+use crate::limits::Limits;
+use crate::logging;
+use crate::name::Name;
+use crate::pcap::Capture;
+use crate::stream;
+use crate::stream::Listener;
+use crate::stream::Stream;
+
+/// The arguments of `server`.
+#[derive(Args, Debug)]
+pub struct ServerArgs {
+    /// Where to listen, as HOST:PORT [default: this machine alone, at this stage's port]; port 0
+    /// takes a free one, 0.0.0.0 is reached from other machines.
+    #[arg(long, value_name = "ADDR", default_value = "", hide_default_value = true)]
+    listen: String,
+    /// Clients in the room at the same time.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_clients,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=2000))]
+    max_clients: usize,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+/// The arguments of `client`.
+#[derive(Args, Debug)]
+pub struct ClientArgs {
+    /// The server, as HOST:PORT [default: this machine, at this stage's port].
+    #[arg(value_name = "ADDR", default_value = "", hide_default_value = true)]
+    address: String,
+    /// What the others call you: 1 to 20 letters, digits, _ or -.
+    #[arg(long)]
+    name: Option<Name>,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+#[derive(Args, Debug)]
+struct Watch {
+    /// Write this program's own traffic as a capture for Wireshark; - is stdout.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Show each frame on stderr; -vv with a hex dump.
+    #[arg(short, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl ServerArgs {
+    /// Listens at the address asked for or at `port` of this machine, says so, and hands `serve` the listener.
+    /// `exposed` is the warning where other machines can reach it.
+    ///
+    /// # Errors
+    /// If it cannot listen or capture: what to do.
+    pub fn run<E: From<io::Error>>(
+        &self,
+        port: u16,
+        exposed: &str,
+        serve: impl FnOnce(&Listener, &Limits),
+    ) -> Result<ExitCode, E> {
+        logging::init(false, self.watch.verbose);
+        let capture = self.watch.capture()?;
+        let address = resolve("--listen", &self.listen, port)?.first().copied();
+        let address = address.unwrap_or_else(|| local(port));
+        let listener = Listener::bind(address, capture.clone())
+            .map_err(|error| stream::explain_bind(address, error))?;
+        listener.stop().at_ctrl_c().map_err(io::Error::other)?;
+        if !address.ip().is_loopback() {
+            log::warn!("other machines can reach this server: {exposed}");
+        }
+        let banner = format!("listening on {}", listener.address());
+        match &self.watch.pcap {
+            Some(path) if path.as_os_str() == "-" => writeln!(io::stderr(), "{banner}")?,
+            _ => writeln!(io::stdout(), "{banner}")?,
+        }
+        serve(&listener, &Limits { max_clients: self.max_clients, ..Limits::default() });
+        capture.inspect(Capture::finish);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ClientArgs {
+    /// Connects to the address asked for or to `port` of this machine, and hands `chat` the
+    /// stream, a name, and the face, on which an error of `chat` is shown.
+    /// `package` is the stage's, for whoever forgot to start its server.
+    ///
+    /// # Errors
+    /// If it cannot connect or capture: what to do.
+    pub fn run<E: From<io::Error> + Display>(
+        self,
+        port: u16,
+        package: &str,
+        chat: impl FnOnce(&Stream, &Name, (Arc<dyn Face>, Box<dyn Input>)) -> Result<(), E>,
+    ) -> Result<ExitCode, E> {
+        logging::init(true, self.watch.verbose);
+        let Some(name) = self.name.or_else(face::ask_name) else {
+            let missing = "a client in a pipe cannot ask for a name: add --name NAME";
+            Command::new("client").error(ErrorKind::MissingRequiredArgument, missing).exit();
+        };
+        let capture = self.watch.capture()?;
+        let addresses = resolve("server", &self.address, port)?;
+        let stream = Stream::connect(&addresses, capture.as_ref())
+            .map_err(|error| stream::explain_connect(&addresses, error, package))?;
+        let (face, input) = face::open();
+        let ended = chat(&stream, &name, (Arc::clone(&face), input));
+        stream.close();
+        capture.inspect(Capture::finish);
+        let Err(lost) = ended else { return Ok(ExitCode::SUCCESS) };
+        face.error(format!("{lost:#}"))?;
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+impl Watch {
+    fn capture(&self) -> io::Result<Option<Capture>> {
+        let Some(path) = &self.pcap else { return Ok(None) };
+        let capture = Capture::create(path);
+        capture.map(Some).map_err(|error| context(format!("--pcap {}", path.display()), error))
+    }
+}
+
+/// The exit code of a program; an error is said on stderr.
+pub fn exit<E: Display>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        // There is nobody to tell where stderr is closed.
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
+}
+
+fn resolve(what: &str, text: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    stream::resolve(text, local(port)).map_err(|error| context(format!("{what} {text}"), error))
+}
+
+fn context(what: String, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}

@@ -1,0 +1,69 @@
+//! The requests of one client that came together, on their way to the room.
+//!
+//! What one read of the socket brought is handled under one lock and delivered with one wake-up
+//! for each recipient; that, not the work of a single message, decides how fast a relay is.
+
+use std::mem;
+
+use crate::frame;
+use crate::frame::Frame;
+use crate::limits::Limits;
+use crate::message;
+use crate::message::Bye;
+use crate::message::Request;
+use crate::message::Unreadable;
+
+/// Most requests that are handled under one lock: the others want it too.
+const TOGETHER: usize = 256;
+
+/// Collects what a client's reading thread receives.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Whose requests these are, for the log.
+    label: String,
+    requests: Vec<Result<Request, Unreadable>>,
+    /// Unreadable ones that are still allowed.
+    patience: u32,
+    ended: Option<Result<(), Bye>>,
+}
+
+impl Inbox {
+    /// For the client that the log calls `label`.
+    pub fn new(label: &str, limits: &Limits) -> Inbox {
+        let (label, patience) = (label.to_owned(), limits.unreadable);
+        Inbox { label, requests: Vec::new(), patience, ended: None }
+    }
+
+    /// Takes what was received. An end, an error and one unreadable message too many end it, after
+    /// the requests that came before.
+    pub fn take(&mut self, received: Result<Option<Frame<'_>>, frame::Error>) {
+        let request = match received {
+            Ok(Some(frame)) => message::decode(frame),
+            Ok(None) => return self.ended = Some(Ok(())),
+            Err(error) => return self.ended = Some(Err(error.into())),
+        };
+        if let Err(error) = &request {
+            log::warn!("{}: {error}", self.label);
+            self.patience = self.patience.saturating_sub(1);
+            if self.patience == 0 {
+                self.ended = Some(Err(Bye::unreadable()));
+            }
+        }
+        self.requests.push(request);
+    }
+
+    /// Whether the requests have to be handled now, although `more` may be at hand.
+    pub fn is_full(&self, more: bool) -> bool {
+        !more || self.ended.is_some() || self.requests.len() >= TOGETHER
+    }
+
+    /// Takes the requests out, in the order in which they came.
+    pub fn requests(&mut self) -> Vec<Result<Request, Unreadable>> {
+        mem::take(&mut self.requests)
+    }
+
+    /// How it ended, once it has: cleanly, or with the reason that the client is told.
+    pub fn ended(&mut self) -> Option<Result<(), Bye>> {
+        self.ended.take()
+    }
+}
