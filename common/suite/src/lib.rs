@@ -51,6 +51,9 @@ pub trait Stage {
 
     /// The client's side of a new connection.
     fn connect(stream: Stream) -> Halves;
+
+    /// The server's side of a new connection, for servers that misbehave.
+    fn accept(stream: Stream) -> Halves;
 }
 
 /// A connection's two halves, as functions: each stage has types of its own for them.
@@ -78,6 +81,30 @@ macro_rules! chat_suite {
             who_leaves_is_out_of_all_groups
             names_are_unique_in_any_case
             order_per_sender
+        });
+    };
+}
+
+/// Makes a test of each scenario of bad input.
+#[macro_export]
+macro_rules! hostile_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, hostile {
+            lengths_outside_the_limits
+            a_drip_of_bytes_meets_the_deadline
+            an_unreadable_first_message
+            unreadable_messages_are_refused
+            the_sixteenth_unreadable_message_ends_it
+            before_and_after_the_hello
+            another_version
+            names_that_nobody_may_have
+            lengths_of_text
+            invisible_characters_are_shown
+            a_server_that_sends_invisible_characters
+            a_server_that_sends_garbage
+            a_server_that_ends_inside_a_frame
+            a_server_that_says_nothing
+            ended_at_every_byte
         });
     };
 }
