@@ -210,6 +210,9 @@ pub enum Unreadable {
     /// Not UTF-8.
     #[error("not UTF-8")]
     NotText(#[from] std::str::Utf8Error),
+    /// Not even `{` at the beginning.
+    #[error("not a JSON object")]
+    NotAnObject,
     /// Not JSON, or not one of the messages.
     #[error("{0}")]
     NotAMessage(#[from] serde_json::Error),
@@ -231,5 +234,10 @@ pub fn decode<'a, M: Deserialize<'a>>(frame: Frame<'a>) -> Result<M, Unreadable>
     if frame.kind != frame::MESSAGE {
         return Err(Unreadable::Kind(frame.kind));
     }
-    Ok(serde_json::from_str(std::str::from_utf8(frame.body)?)?)
+    let text = std::str::from_utf8(frame.body)?;
+    // Serde would also take ["say","hi"] for {"type":"say","text":"hi"}.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Unreadable::NotAnObject);
+    }
+    Ok(serde_json::from_str(text)?)
 }
