@@ -9,6 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::admission::Full;
+use crate::escape;
 use crate::frame;
 use crate::frame::Frame;
 use crate::frame::Outgoing;
@@ -20,6 +21,8 @@ use crate::outbox::Stalled;
 pub const VERSION: u32 = 1;
 /// Most bytes of UTF-8 that a text may have.
 pub const MAX_TEXT: usize = 4096;
+/// Most characters that are said about a message that cannot be read; enough to list all types.
+const MAX_ERROR: usize = 300;
 
 /// What a client asks of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,8 +217,18 @@ pub enum Unreadable {
     #[error("not a JSON object")]
     NotAnObject,
     /// Not JSON, or not one of the messages.
-    #[error("{0}")]
+    #[error("{}", shorten(.0))]
     NotAMessage(#[from] serde_json::Error),
+}
+
+/// What serde says repeats what was sent, as it was sent: it goes back to the sender and into the
+/// log, so it has to be safe to show, and to fit a frame.
+fn shorten(error: &serde_json::Error) -> String {
+    let error = escape::text(&error.to_string());
+    match error.char_indices().nth(MAX_ERROR) {
+        Some((end, _)) => format!("{}…", error.get(..end).unwrap_or_default()),
+        None => error,
+    }
 }
 
 /// Puts a [`Request`] or an [`Event`] into a frame.
