@@ -21,6 +21,8 @@ use crate::outbox::Stalled;
 pub const VERSION: u32 = 1;
 /// Most bytes of UTF-8 that a text may have.
 pub const MAX_TEXT: usize = 4096;
+/// Objects and lists in each other; people in a list in a message are three.
+const MAX_DEPTH: usize = 8;
 /// Most characters that are said about a message that cannot be read; enough to list all types.
 const MAX_ERROR: usize = 300;
 
@@ -216,6 +218,9 @@ pub enum Unreadable {
     /// Not even `{` at the beginning.
     #[error("not a JSON object")]
     NotAnObject,
+    /// No message has so much in each other.
+    #[error("objects and lists are nested too deeply")]
+    TooDeep,
     /// Not JSON, or not one of the messages.
     #[error("{}", shorten(.0))]
     NotAMessage(#[from] serde_json::Error),
@@ -229,6 +234,23 @@ fn shorten(error: &serde_json::Error) -> String {
         Some((end, _)) => format!("{}…", error.get(..end).unwrap_or_default()),
         None => error,
     }
+}
+
+/// Whether a parser of `json` would recurse far. Serde's own limit is 128, which is more than the
+/// small stack of a server's thread has room for, and a stack overflow ends the whole server.
+fn is_deep(json: &str) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
 }
 
 /// Puts a [`Request`] or an [`Event`] into a frame.
@@ -251,6 +273,9 @@ pub fn decode<'a, M: Deserialize<'a>>(frame: Frame<'a>) -> Result<M, Unreadable>
     // Serde would also take ["say","hi"] for {"type":"say","text":"hi"}.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Unreadable::NotAnObject);
+    }
+    if is_deep(text) {
+        return Err(Unreadable::TooDeep);
     }
     Ok(serde_json::from_str(text)?)
 }

@@ -192,7 +192,7 @@ fn unreadable() -> Vec<(u8, Vec<u8>)> {
     ];
     let digits = "9".repeat(400);
     let deep = "[".repeat(100_000);
-    // Deeper is refused; this is what has to fit a thread's small stack.
+    // As deep as serde goes: more than the small stack of a server's thread has room for.
     let nested = format!("{}{}", "[".repeat(120), "]".repeat(120));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(120), "}".repeat(120));
     let long = "x".repeat(130_000);
@@ -449,7 +449,8 @@ pub fn lengths_of_text<S: Stage>() {
             ),
         ]
     };
-    for text in ["x".repeat(4096), "é".repeat(2048), "👩".repeat(1024), "\0".repeat(4096)] {
+    let (unit, quoted) = ("x".repeat(4096), r#"\"[{"#.repeat(1024));
+    for text in [unit, "é".repeat(2048), "👩".repeat(1024), "\0".repeat(4096), quoted] {
         for (request, event) in messages(&text) {
             alice.send(&request);
             bob.expect(&event);
