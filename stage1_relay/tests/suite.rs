@@ -51,3 +51,4 @@ fn halves((mut sender, mut receiver, _): (Sender, Receiver, Option<Name>)) -> Ha
 
 suite::chat_suite!(crate::Stage1);
 suite::hostile_suite!(crate::Stage1);
+suite::exhaustion_suite!(crate::Stage1);

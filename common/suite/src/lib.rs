@@ -109,12 +109,34 @@ macro_rules! hostile_suite {
     };
 }
 
+/// Makes a test of each scenario of exhaustion, as far as the system has the means for it.
+#[macro_export]
+macro_rules! exhaustion_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, exhaustion {
+            a_crowd_of_silent_connections
+            the_longest_silent_one_has_to_go
+            who_was_heard_lately_may_wait
+            #[cfg(target_os = "linux")] the_most_crowded_address_has_to_go
+            a_full_house
+            who_has_left_has_no_seat
+            #[cfg(target_os = "linux")] out_of_descriptors
+            #[cfg(target_os = "linux")] out_of_threads
+            a_killed_server
+            a_client_that_ends_inside_a_frame
+            a_killed_client
+            #[cfg(unix)] a_server_that_is_stopped
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {
-    ($stage:ty, $module:ident { $($scenario:ident)* }) => {
+    ($stage:ty, $module:ident { $($(#[$condition:meta])* $scenario:ident)* }) => {
         mod $module {
             $(
+                $(#[$condition])*
                 #[test]
                 fn $scenario() {
                     ::suite::$module::$scenario::<$stage>();
