@@ -130,6 +130,12 @@ impl Permit {
         self.seated = true;
         Ok(())
     }
+
+    /// The seat is free for another, although the connection is not closed yet.
+    pub fn rise(&mut self) {
+        let mut state = lock(&self.admission.state);
+        state.seated -= usize::from(std::mem::take(&mut self.seated));
+    }
 }
 
 impl Drop for Permit {

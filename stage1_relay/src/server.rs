@@ -63,6 +63,7 @@ struct Presence<'a> {
     id: PeerId,
     /// Address and name, for the log.
     label: String,
+    permit: &'a mut Permit,
 }
 
 /// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
@@ -124,8 +125,7 @@ fn handle_client(
 
     let chatted = hello
         .map_err(Bye::from)
-        .and_then(|hello| permit.seat().map(|()| hello).map_err(Bye::from))
-        .and_then(|hello| server.join(stream, hello, proven.as_ref(), &outbox))
+        .and_then(|hello| server.join(stream, hello, proven.as_ref(), &outbox, permit))
         .and_then(|presence| presence.chat(&mut receiver, &outbox));
     match &chatted {
         Ok(()) => outbox.finish(),
@@ -140,20 +140,23 @@ fn handle_client(
 }
 
 impl Server {
-    fn join(
-        &self,
+    fn join<'a>(
+        &'a self,
         stream: &Stream,
         hello: Request,
         proven: Option<&Name>,
         outbox: &Arc<Outbox>,
-    ) -> Result<Presence<'_>, Bye> {
+        permit: &'a mut Permit,
+    ) -> Result<Presence<'a>, Bye> {
         let mut registry = lock(&self.registry);
-        let (id, deliveries) = registry.room.join(hello, proven)?;
+        permit.seat()?;
+        let joined = registry.room.join(hello, proven).inspect_err(|_| permit.rise());
+        let (id, deliveries) = joined?;
         registry.peers.insert(id, Arc::clone(outbox));
         let name = registry.room.name(id).map(Name::to_string);
         let label = format!("{} {}", stream.peer(), name.unwrap_or_default());
         log::info!("{label}: joined");
-        let presence = Presence { server: self, id, label };
+        let presence = Presence { server: self, id, label, permit };
         self.deliver(registry, &deliveries);
         Ok(presence)
     }
@@ -249,6 +252,9 @@ impl Drop for Presence<'_> {
         {
             outbox.finish();
         }
+        // Before anybody hears of it: the next one can have the seat, however long this peer
+        // takes to close its connection.
+        self.permit.rise();
         let deliveries = registry.room.leave(self.id);
         self.server.deliver(registry, &deliveries);
     }

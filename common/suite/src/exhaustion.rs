@@ -213,6 +213,10 @@ pub fn who_has_left_has_no_seat<S: Stage>() {
         bob.send_frame(MESSAGE, b"garbage");
     }
     alice.expect(&json!({"type": "left", "name": "bob"}));
+    // Nor has one who was not let in for another reason.
+    let mut eve = Peer::connect::<S>(server.address);
+    eve.hello("ALICE");
+    assert_eq!(eve.event()["reason"], "name-taken");
     let mut carol = server.join::<S>("carol");
     alice.expect(&json!({"type": "joined", "name": "carol"}));
     carol.send(&json!({"type": "say", "text": "there is room"}));
