@@ -24,6 +24,9 @@ use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::server::Server;
 
+/// A body that makes the reading thread panic, on a server that was built for it.
+pub const PANIC: &[u8] = b"panic!";
+
 /// Lets this process, and the servers that it starts, have as many descriptors as they may.
 fn raise_descriptors() {
     #[cfg(unix)]
@@ -357,6 +360,37 @@ pub fn a_client_that_ends_inside_a_frame<S: Stage>() {
     }
     alice.send(&json!({"type": "say", "text": "hi"}));
     bob.expect(&json!({"type": "said", "from": "alice", "text": "hi"}));
+}
+
+/// A panic in one client's thread removes that client and nothing else. Not part of
+/// [`exhaustion_suite!`](crate::exhaustion_suite): the stage's server has to be built with a
+/// connection that panics when it reads [`PANIC`].
+pub fn a_panic_in_one_thread<S: Stage>() {
+    let server = Server::start::<S>(&Limits { max_clients: 3, ..Limits::default() });
+    let [mut alice, mut bob] = server.join_all::<S, 2>(["alice", "bob"]);
+    // More often than there are seats: none may be lost.
+    for _ in 0..4 {
+        let mut eve = Peer::connect::<S>(server.address);
+        eve.send_frame(MESSAGE, PANIC);
+        assert_eq!(eve.next_event(), None);
+
+        let mut carol = server.join::<S>("carol");
+        carol.send(&json!({"type": "group-set", "group": "team", "members": ["bob"]}));
+        carol.wait_for("group-set");
+        carol.send_frame(MESSAGE, PANIC);
+        assert_eq!(carol.next_event(), None);
+        alice.expect(&json!({"type": "joined", "name": "carol"}));
+        alice.expect(&json!({"type": "left", "name": "carol"}));
+        bob.expect(&json!({"type": "joined", "name": "carol"}));
+        bob.wait_for("group-set");
+        bob.expect(&json!({"type": "group-left", "group": "team", "name": "carol"}));
+        bob.expect(&json!({"type": "notice", "text": "you own #team now"}));
+        bob.expect(&json!({"type": "left", "name": "carol"}));
+        bob.send(&json!({"type": "group-delete", "group": "team"}));
+        bob.wait_for("group-deleted");
+        alice.send(&json!({"type": "say", "text": "still here"}));
+        bob.expect(&json!({"type": "said", "from": "alice", "text": "still here"}));
+    }
 }
 
 /// A client process that is killed has left, too.
