@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::Limits;
 use crate::PATIENCE;
 use crate::Stage;
+use crate::hostile::assert_ended;
 use crate::peer::Peer;
 use crate::process::Program;
 use crate::process::ServerProgram;
@@ -48,22 +49,13 @@ fn assert_they_chat(alice: &mut Program, bob: &mut Program) {
 }
 
 /// Asks again and again, for what nothing tells.
+#[cfg(target_os = "linux")]
 #[track_caller]
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
         thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-/// Reads until the other side ends the connection.
-#[track_caller]
-fn assert_ended(stream: &mut TcpStream) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // A reset is an end as well.
-    if let Err(error) = stream.read_to_end(&mut Vec::new()) {
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
     }
 }
 

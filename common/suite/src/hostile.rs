@@ -94,7 +94,7 @@ fn assert_they_chat(alice: &mut Peer, bob: &mut Peer) {
 
 /// The other side ends the connection, with or without last words, or resets it.
 #[track_caller]
-fn assert_ended(stream: &mut TcpStream) {
+pub(crate) fn assert_ended(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut last_words = [0; 4096];
     loop {
@@ -474,9 +474,9 @@ pub fn lengths_of_text<S: Stage>() {
     assert_they_chat(&mut alice, &mut bob);
 }
 
-/// What a sender hides in a text, a reader sees.
+/// What a sender hides in a text, a reader sees; and so does who reads the server's log.
 pub fn invisible_characters_are_shown<S: Stage>() {
-    let server = ServerProgram::start::<S>(&[]);
+    let mut server = ServerProgram::start::<S>(&["-vv"]);
     let mut bob = server.client::<S>("bob");
     let mut alice = Peer::connect::<S>(server.address);
     alice.hello("alice");
@@ -506,6 +506,19 @@ pub fn invisible_characters_are_shown<S: Stage>() {
     bob.type_line("and I can answer");
     let answer = alice.wait_for("said");
     assert_eq!(answer["text"], "and I can answer");
+    alice.send_frame(MESSAGE, b"\x1b[2J\r\xff");
+    alice.send_frame(MESSAGE, br#"{"type":"\u001b[2J\u202e"}"#);
+    alice.send(&json!({"type": "private", "to": "\u{1b}[2J", "text": "hi"}));
+    alice.expect_refusal("unreadable message: ");
+    alice.expect_refusal("unreadable message: ");
+    alice.expect_refusal("nobody here is called \\u{1b}[2J");
+    let mut eve = Peer::connect::<S>(server.address);
+    eve.hello("\u{1b}[2J\n\u{202e}");
+    eve.expect_bye("bad-name");
+    server.program.kill();
+    let (_, _, log) = server.program.end();
+    assert!(log.contains("unreadable message"), "{log}");
+    assert_visible(&log.replace('\n', ""));
 }
 
 /// A server made of the stage's own connection, with a client process in it that believes it.
