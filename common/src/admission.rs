@@ -9,8 +9,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use thiserror::Error;
-
 use crate::limits::Limits;
 use crate::stream::Stream;
 use crate::sync::Arc;
@@ -30,7 +28,6 @@ struct State {
     next: u64,
     /// Those that have not said hello, by number.
     unfinished: BTreeMap<u64, Stream>,
-    seated: usize,
     permits: usize,
 }
 
@@ -38,15 +35,7 @@ struct State {
 pub struct Permit {
     admission: Arc<Admission>,
     number: u64,
-    seated: bool,
 }
-
-/// All seats are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "this server has room for {0} clients and all are here; try again later, or start it with a larger --max-clients"
-)]
-pub struct Full(usize);
 
 impl Admission {
     /// An empty house.
@@ -69,7 +58,7 @@ impl Admission {
         state.next += 1;
         state.permits += 1;
         state.unfinished.insert(number, stream.clone());
-        Permit { admission: Arc::clone(self), number, seated: false }
+        Permit { admission: Arc::clone(self), number }
     }
 
     /// The server stops: closes all who have not said hello, and waits a little for the others,
@@ -111,20 +100,9 @@ impl Admission {
 }
 
 impl Permit {
-    /// The hello came: a seat, if there is one.
-    ///
-    /// # Errors
-    /// [`Full`] if there is none.
-    pub fn seat(&mut self) -> Result<(), Full> {
-        let mut state = lock(&self.admission.state);
-        let seats = self.admission.limits.max_clients;
-        if state.seated >= seats {
-            return Err(Full(seats));
-        }
-        state.unfinished.remove(&self.number);
-        state.seated += 1;
-        self.seated = true;
-        Ok(())
+    /// The hello came and was good: the connection is one of the unfinished no more.
+    pub fn established(&mut self) {
+        lock(&self.admission.state).unfinished.remove(&self.number);
     }
 }
 
@@ -132,7 +110,6 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = lock(&self.admission.state);
         state.unfinished.remove(&self.number);
-        state.seated -= usize::from(self.seated);
         state.permits -= 1;
         self.admission.left.notify_all();
     }

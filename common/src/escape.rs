@@ -34,20 +34,25 @@ pub fn text(text: &str) -> String {
     shown
 }
 
-/// At most the first `limit` bytes of `bytes` as they may be shown: bytes that are not UTF-8 as
-/// `\xNN`, and how many were left out.
+/// `bytes` as they may be shown, bytes that are not UTF-8 as `\xNN`; what does not fit into about
+/// `limit` bytes is counted instead.
 pub fn bytes(bytes: &[u8], limit: usize) -> String {
     let mut shown = String::new();
-    let taken = bytes.get(..limit).unwrap_or(bytes);
-    for chunk in taken.utf8_chunks() {
-        chunk.valid().chars().for_each(|c| push(&mut shown, c));
-        for byte in chunk.invalid() {
-            write_to(&mut shown, format_args!("\\x{byte:02x}"));
+    let mut left = bytes.len();
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid().chars().map(|c| (c.len_utf8(), Ok(c)));
+        let invalid = chunk.invalid().iter().map(|byte| (1, Err(*byte)));
+        for (length, item) in valid.chain(invalid) {
+            if shown.len() >= limit {
+                write_to(&mut shown, format_args!("… ({left} bytes more)"));
+                return shown;
+            }
+            left -= length;
+            match item {
+                Ok(c) => push(&mut shown, c),
+                Err(byte) => write_to(&mut shown, format_args!("\\x{byte:02x}")),
+            }
         }
-    }
-    if taken.len() < bytes.len() {
-        let more = bytes.len() - taken.len();
-        write_to(&mut shown, format_args!("… ({more} more bytes)"));
     }
     shown
 }
@@ -98,7 +103,11 @@ mod tests {
 
     #[test]
     fn a_cut_is_said() {
-        assert_eq!(bytes(b"abcdef", 4), "abcd… (2 more bytes)");
-        assert_eq!(bytes("aé".as_bytes(), 2), "a\\xc3… (1 more bytes)");
+        assert_eq!(bytes(b"abcdef", 4), "abcd… (2 bytes more)");
+        assert_eq!(bytes("aéb".as_bytes(), 2), "aé… (1 bytes more)");
+        assert_eq!(
+            bytes("\u{200b}".repeat(100).as_bytes(), 10),
+            "\\u{200b}\\u{200b}… (294 bytes more)"
+        );
     }
 }

@@ -11,7 +11,6 @@ use serde::Deserializer;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::admission::Full;
 use crate::escape;
 use crate::frame;
 use crate::frame::Frame;
@@ -23,9 +22,11 @@ use crate::outbox::Stalled;
 /// The version of the messages, in the first one.
 pub const VERSION: u32 = 1;
 /// Most bytes of an error that may quote what a peer sent.
-const QUOTED: usize = 200;
+const QUOTED: usize = 300;
 /// Most bytes of UTF-8 that a text may have.
 pub const MAX_TEXT: usize = 4096;
+/// Objects and lists in each other; people in a list in a message are three.
+const MAX_DEPTH: usize = 8;
 
 /// What a client asks of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,12 +157,6 @@ impl From<Unreadable> for Bye {
     }
 }
 
-impl From<Full> for Bye {
-    fn from(full: Full) -> Bye {
-        Bye::new(Reason::Full, full)
-    }
-}
-
 impl From<Stalled> for Bye {
     fn from(stalled: Stalled) -> Bye {
         Bye::new(Reason::Slow, stalled)
@@ -256,6 +251,9 @@ pub enum Unreadable {
     /// Not a JSON object.
     #[error("unreadable message: not a JSON object")]
     NotAnObject,
+    /// No message has so much in each other.
+    #[error("unreadable message: objects and lists are nested too deeply")]
+    TooDeep,
     /// Not one of the messages: why, escaped and cut, because it may quote what came.
     #[error("unreadable message: {0}")]
     NotAMessage(String),
@@ -276,6 +274,23 @@ pub fn ping() -> Outgoing {
     encode(&Event::Ping {})
 }
 
+/// Whether a parser of `json` would recurse far. Serde's own limit is 128, which is more than the
+/// small stack of a server's thread has room for, and a stack overflow ends the whole server.
+fn is_deep(json: &str) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
+}
+
 /// Puts a [`Request`] or an [`Event`] into a frame.
 pub fn encode(message: &impl Serialize) -> Outgoing {
     let mut payload = vec![frame::MESSAGE];
@@ -293,8 +308,12 @@ pub fn decode<'a, M: Deserialize<'a>>(frame: Frame<'a>) -> Result<M, Unreadable>
         return Err(Unreadable::Kind(frame.kind));
     }
     let text = std::str::from_utf8(frame.body).map_err(|_| Unreadable::NotText)?;
-    if !text.trim_start().starts_with('{') {
+    // Serde would also take ["say","hi"] for {"type":"say","text":"hi"}.
+    if !text.trim_ascii_start().starts_with('{') {
         return Err(Unreadable::NotAnObject);
+    }
+    if is_deep(text) {
+        return Err(Unreadable::TooDeep);
     }
     serde_json::from_str(text).map_err(|error| {
         Unreadable::NotAMessage(escape::bytes(error.to_string().as_bytes(), QUOTED))

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::escape;
 use crate::frame::Outgoing;
+use crate::limits::Limits;
 use crate::message;
 use crate::message::Bye;
 use crate::message::Event;
@@ -56,6 +57,7 @@ pub fn frames(deliveries: &[Delivery]) -> BTreeMap<PeerId, VecDeque<Outgoing>> {
 /// Who is here, and the groups.
 #[derive(Debug)]
 pub struct Room {
+    max_people: usize,
     typing_every: Duration,
     next_id: u64,
     people: BTreeMap<PeerId, Member>,
@@ -82,17 +84,19 @@ struct Group {
 type Outcome = Result<Vec<Delivery>, String>;
 
 impl Room {
-    /// An empty room, in which a person's typing is told at most once in `typing_every`.
-    pub fn new(typing_every: Duration) -> Room {
+    /// An empty room for at most [`Limits::max_clients`], in which a person's typing is told at
+    /// most once in [`Limits::typing_every`].
+    pub fn new(limits: &Limits) -> Room {
         let (people, groups) = (BTreeMap::new(), BTreeMap::new());
-        Room { typing_every, next_id: 0, people, groups }
+        let (max_people, typing_every) = (limits.max_clients, limits.typing_every);
+        Room { max_people, typing_every, next_id: 0, people, groups }
     }
 
     /// Someone comes in with a hello; `proven` is their name if the connection proves it.
     ///
     /// # Errors
     /// If the first request is no hello of this version, or the name is not one, is reserved,
-    /// taken, or not the proven one.
+    /// taken, or not the proven one, or the room is full.
     pub fn join(
         &mut self,
         hello: Request,
@@ -122,6 +126,14 @@ impl Room {
         if let Some((_, taken)) = self.find(name.as_str()) {
             let text = format!("the name {} is taken, choose another", taken.name);
             return Err(Bye::new(Reason::NameTaken, text));
+        }
+        if self.people.len() >= self.max_people {
+            let text = format!(
+                "this server has room for {} clients and all are here; try again later, or start it \
+                 with a larger --max-clients",
+                self.max_people
+            );
+            return Err(Bye::new(Reason::Full, text));
         }
         let id = PeerId(self.next_id);
         self.next_id += 1;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::bail;
+use anyhow::ensure;
 use common::command;
 use common::face;
 use common::heartbeat::Heartbeat;
@@ -54,9 +54,7 @@ pub fn run(
         listener.outbox.finish();
     })?;
 
-    let ended = client.receive(receiver);
-    client.outbox.finish();
-    ended
+    client.receive(receiver)
 }
 
 impl Client {
@@ -87,15 +85,16 @@ impl Client {
                     receiver.frames.set_heartbeat(heartbeat)?;
                 }
                 Ok(Event::Ping {}) => self.outbox.answer(message::pong()),
-                Ok(Event::Bye(bye)) => bail!(bye),
+                Ok(Event::Bye(bye)) => return Err(bye.into()),
                 Ok(event) => self.face.show(&event)?,
-                Err(_) if unreadable + 1 < self.limits.unreadable => {
-                    unreadable += 1;
+                Err(error) => {
                     self.face.unreadable(frame.body)?;
+                    unreadable += 1;
+                    ensure!(unreadable < self.limits.unreadable, "nothing can be read: {error}");
                 }
-                Err(error) => bail!("the server cannot be understood: {error}"),
             }
         }
-        if self.outbox.is_closing() { Ok(()) } else { bail!("the server is gone") }
+        ensure!(self.outbox.is_closing(), "the server is gone");
+        Ok(())
     }
 }

@@ -53,7 +53,7 @@ struct Presence<'a> {
 /// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
 pub fn run(listener: &Listener, settings: &connection::Settings, limits: &Limits) {
     let (limits, settings) = (limits.clone(), settings.clone());
-    let room = room::Room::new(limits.typing_every);
+    let room = room::Room::new(&limits);
     // Not too many connections without a hello: the one that is silent longest has to go.
     let admission = Admission::new(&limits);
     let registry = sync::Mutex::new(Registry { room, peers: BTreeMap::new() });
@@ -88,9 +88,9 @@ impl Server {
         let writer = Writer::spawn(&outbox, stream, &self.limits, send)?;
 
         let chatted = hello.and_then(|hello| {
-            permit.seat()?;
             let mut registry = sync::lock(&self.registry);
             let (id, name, deliveries) = registry.room.join(hello, proven)?;
+            permit.established();
             registry.peers.insert(id, Arc::clone(&outbox));
             let label = format!("{} {name}", stream.peer());
             let presence = Presence { server: self, id, label };

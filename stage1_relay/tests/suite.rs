@@ -10,11 +10,14 @@ mod server;
 use std::path::Path;
 
 use common::limits::Limits;
+use common::name::Name;
 use common::stream::Listener;
 use common::stream::Stream;
 use suite::Halves;
 use suite::Stage;
 
+use crate::connection::Receiver;
+use crate::connection::Sender;
 use crate::connection::Settings;
 
 struct Stage1;
@@ -29,18 +32,27 @@ impl Stage for Stage1 {
     }
 
     fn connect(stream: Stream) -> Halves {
-        let (mut sender, mut receiver, _) =
-            connection::connect(&stream, &Settings).expect("no handshake can fail");
-        Halves {
-            send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
-            receive: Box::new(move || {
-                Ok(receiver.receive()?.map(|frame| (frame.kind, frame.body.to_vec())))
-            }),
-        }
+        halves(connection::connect(&stream, &Settings).expect("no handshake can fail"))
+    }
+
+    fn accept(stream: Stream) -> Halves {
+        halves(connection::accept(&stream, &Settings).expect("no handshake can fail"))
+    }
+}
+
+fn halves((mut sender, mut receiver, _): (Sender, Receiver, Option<Name>)) -> Halves {
+    Halves {
+        send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
+        receive: Box::new(move || {
+            Ok(receiver.receive()?.map(|frame| (frame.kind, frame.body.to_vec())))
+        }),
     }
 }
 
 suite::chat_suite!(crate::Stage1);
+
 suite::slow_suite!(crate::Stage1);
 suite::limits_suite!(crate::Stage1);
 suite::command_line_suite!(crate::Stage1);
+suite::hostile_suite!(crate::Stage1);
+suite::exhaustion_suite!(crate::Stage1);

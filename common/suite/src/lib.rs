@@ -51,6 +51,9 @@ pub trait Stage {
 
     /// The client's side of a new connection.
     fn connect(stream: Stream) -> Halves;
+
+    /// The server's side of a new connection, for servers that misbehave.
+    fn accept(stream: Stream) -> Halves;
 }
 
 /// A connection's two halves, as functions: each stage has types of its own for them.
@@ -129,12 +132,58 @@ macro_rules! command_line_suite {
     };
 }
 
+/// Makes a test of each scenario of bad input.
+#[macro_export]
+macro_rules! hostile_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, hostile {
+            lengths_outside_the_limits
+            a_drip_of_bytes_meets_the_deadline
+            an_unreadable_first_message
+            unreadable_messages_are_refused
+            the_sixteenth_unreadable_message_ends_it
+            before_and_after_the_hello
+            another_version
+            names_that_nobody_may_have
+            lengths_of_text
+            invisible_characters_are_shown
+            a_server_that_sends_invisible_characters
+            a_server_that_sends_garbage
+            a_server_that_ends_inside_a_frame
+            a_server_that_says_nothing
+            ended_at_every_byte
+        });
+    };
+}
+
+/// Makes a test of each scenario of exhaustion, as far as the system has the means for it.
+#[macro_export]
+macro_rules! exhaustion_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, exhaustion {
+            a_crowd_of_silent_connections
+            the_longest_silent_one_has_to_go
+            who_was_heard_lately_may_wait
+            #[cfg(target_os = "linux")] the_most_crowded_address_has_to_go
+            a_full_house
+            who_has_left_has_no_seat
+            #[cfg(target_os = "linux")] out_of_descriptors
+            #[cfg(target_os = "linux")] out_of_threads
+            a_killed_server
+            a_client_that_ends_inside_a_frame
+            a_killed_client
+            #[cfg(unix)] a_server_that_is_stopped
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {
-    ($stage:ty, $module:ident { $($scenario:ident)* }) => {
+    ($stage:ty, $module:ident { $($(#[$condition:meta])* $scenario:ident)* }) => {
         mod $module {
             $(
+                $(#[$condition])*
                 #[test]
                 fn $scenario() {
                     ::suite::$module::$scenario::<$stage>();

@@ -36,7 +36,19 @@ impl Peer {
     /// Makes a stage's connection over a stream that is open already.
     pub fn over<S: Stage>(stream: Stream) -> Peer {
         stream.set_deadline(PATIENCE);
-        let Halves { send, receive } = S::connect(stream.clone());
+        let halves = S::connect(stream.clone());
+        Peer::new(stream, halves)
+    }
+
+    /// The server's side of a client's connection.
+    pub fn serving<S: Stage>(stream: Stream) -> Peer {
+        stream.set_deadline(PATIENCE);
+        let halves = S::accept(stream.clone());
+        Peer::new(stream, halves)
+    }
+
+    fn new(stream: Stream, halves: Halves) -> Peer {
+        let Halves { send, receive } = halves;
         let outbox = Arc::new(Outbox::new(&Limits::for_client()));
         let (queue, socket) = (Arc::clone(&outbox), stream.clone());
         thread::spawn(move || {
@@ -107,20 +119,24 @@ impl Peer {
         assert_eq!(self.event(), *message);
     }
 
-    /// The next message has to be a refusal that contains `words`.
+    /// The next message has to be a refusal that contains `words`; all that it says.
     #[track_caller]
-    pub fn expect_refusal(&mut self, words: &str) {
+    pub fn expect_refusal(&mut self, words: &str) -> String {
         let event = self.event();
         assert_eq!(event["type"], "refused", "{event}");
-        assert!(event["text"].as_str().unwrap().contains(words), "{event} does not say: {words}");
+        let text = event["text"].as_str().unwrap();
+        assert!(text.contains(words), "{event} does not say: {words}");
+        text.to_owned()
     }
 
-    /// The next message has to be a bye of this reason, and then the connection has to end.
+    /// The next message has to be a bye of this reason, and then the connection has to end; what
+    /// the bye says.
     #[track_caller]
-    pub fn expect_bye(&mut self, reason: &str) {
+    pub fn expect_bye(&mut self, reason: &str) -> String {
         let event = self.event();
         assert_eq!((&event["type"], &event["reason"]), (&json!("bye"), &json!(reason)), "{event}");
         assert_eq!(self.next_event(), None);
+        event["text"].as_str().unwrap().to_owned()
     }
 
     /// Passes over messages until one of this type comes.
@@ -140,5 +156,12 @@ impl Peer {
     pub fn expect_nothing_more(&mut self) {
         self.send(&json!({"type": "ping"}));
         self.expect(&json!({"type": "pong"}));
+    }
+}
+
+impl Drop for Peer {
+    /// Leaves, after what was sent: its writing thread would keep the connection open for ever.
+    fn drop(&mut self) {
+        self.outbox.finish();
     }
 }
