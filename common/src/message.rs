@@ -124,7 +124,7 @@ impl Bye {
 
     /// After so many unreadable messages that there is no use in more.
     pub fn unreadable() -> Bye {
-        Bye::new(Reason::Protocol, "too many messages could not be read")
+        Bye::new(Reason::Protocol, "too many messages could not be read, that is enough")
     }
 
     /// Says `text` to people and `reason` to programs.

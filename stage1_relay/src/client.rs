@@ -13,6 +13,7 @@ use common::face;
 use common::heartbeat::Heartbeat;
 use common::limits::Limits;
 use common::message;
+use common::message::Bye;
 use common::message::Event;
 use common::name::Name;
 use common::outbox::Lane;
@@ -87,10 +88,10 @@ impl Client {
                 Ok(Event::Ping {}) => self.outbox.answer(message::pong()),
                 Ok(Event::Bye(bye)) => return Err(bye.into()),
                 Ok(event) => self.face.show(&event)?,
-                Err(error) => {
+                Err(_) => {
                     self.face.unreadable(frame.body)?;
                     unreadable += 1;
-                    ensure!(unreadable < self.limits.unreadable, "nothing can be read: {error}");
+                    ensure!(unreadable < self.limits.unreadable, Bye::unreadable());
                 }
             }
         }
