@@ -18,7 +18,6 @@ use clap::error::ErrorKind;
 
 use crate::face;
 use crate::face::Face;
-use crate::face::Input;
 use crate::limits::Limits;
 use crate::logging;
 use crate::name::Name;
@@ -109,7 +108,7 @@ impl ClientArgs {
         self,
         port: u16,
         package: &str,
-        chat: impl FnOnce(&Stream, &Name, (Arc<dyn Face>, Box<dyn Input>)) -> Result<(), E>,
+        chat: impl FnOnce(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
         logging::init(true, self.watch.verbose);
         let Some(name) = self.name.or_else(face::ask_name) else {

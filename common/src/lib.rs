@@ -19,6 +19,7 @@
 //! | [`cli`] | the part of the command line that all stages share |
 //! | [`command`] | the `@` commands that a person types |
 //! | [`face`] | how a person sees the chat |
+//! | [`tour`] | what the stages' guided tours are made of |
 //! | [`escape`] | makes whatever came from a peer safe to show |
 //! | [`logging`] | the log on stderr, and the views of `-v` and `-vv` |
 //! | [`sync`] | locks and threads, exchanged for models of them in the concurrency tests |
@@ -40,4 +41,5 @@ pub mod pcap;
 pub mod room;
 pub mod stream;
 pub mod sync;
+pub mod tour;
 pub mod writer;

@@ -6,6 +6,11 @@
 
 use std::io;
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -36,6 +41,18 @@ pub fn init(quiet: bool, verbose: u8) {
     let _ = log::set_logger(&Stderr);
 }
 
+/// Hands what `-vv` would show to the receiver instead: for a program that shows it in its own
+/// way. There is one receiver, the last.
+pub fn record() -> Receiver<String> {
+    let (lines, receiver) = mpsc::channel();
+    *RECORDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
+    init(false, 2);
+    receiver
+}
+
+/// Where the log goes, if not to stderr.
+static RECORDER: Mutex<Option<Sender<String>>> = Mutex::new(None);
+
 /// Shows one frame, where `-v` or `-vv` asked for it; `arrow` is `->` for one that is sent and
 /// `<-` for one that came.
 pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
@@ -51,13 +68,14 @@ pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
         _ => "of unknown kind",
     };
     let preview = escape::bytes(body, PREVIEW);
-    log::debug!("{peer} {arrow} {kind:02x} {kind_name}, length {length}: {preview}");
+    let mut dump = String::new();
     if log::log_enabled!(Level::Trace) {
         let mut bytes = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes().to_vec();
         bytes.extend_from_slice(payload);
         let layout = HexConfig { title: false, width: 16, group: 8, ..HexConfig::default() };
-        log::trace!("{peer} {arrow} length · kind · body\n{}", config_hex(&bytes, layout));
+        dump = format!("\n{}", config_hex(&bytes, layout));
     }
+    log::debug!("{peer} {arrow} {kind:02x} {kind_name}, length {length}: {preview}{dump}");
 }
 
 struct Stderr;
@@ -68,6 +86,11 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
+        if let Some(recorder) = &*RECORDER.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Its receiver may have seen enough.
+            let _ = recorder.send(record.args().to_string());
+            return;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, millis) = (now.as_secs(), now.subsec_millis());
         let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

@@ -38,7 +38,7 @@ pub fn run(
     settings: &connection::Settings,
     commands: &'static [command::Command],
     name: &Name,
-    (face, input): (Arc<dyn face::Face>, Box<dyn face::Input>),
+    (face, input): face::Pair,
 ) -> Result<()> {
     let limits = Limits::for_client();
     stream.set_deadline(limits.hello_within);

@@ -5,6 +5,8 @@
 
 mod piped;
 
+pub use piped::line;
+
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
@@ -60,8 +62,11 @@ pub trait Input: Send {
     fn line(&mut self) -> Option<Result<String, String>>;
 }
 
+/// What a client needs of a face: its output and its input.
+pub type Pair = (Arc<dyn Face>, Box<dyn Input>);
+
 /// The face for this process's standard streams.
-pub fn open() -> (Arc<dyn Face>, Box<dyn Input>) {
+pub fn open() -> Pair {
     (Arc::new(piped::Piped::new(io::stdout())), Box::new(piped::Lines::new(io::stdin())))
 }
 

@@ -87,7 +87,7 @@ impl<R: Read> Lines<R> {
 }
 
 /// The line for an event, without its end; some events have none.
-fn line(event: &Event) -> Option<String> {
+pub fn line(event: &Event) -> Option<String> {
     let text = |text: &str| escape::text(text);
     Some(match event {
         Event::Joined { name } => format!("* {name} joined"),
