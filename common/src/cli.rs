@@ -17,7 +17,6 @@ use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 
 use crate::face;
-use crate::face::Face;
 use crate::limits::Limits;
 use crate::logging;
 use crate::name::Name;
