@@ -28,8 +28,8 @@ pub const MESSAGE: u8 = 0x10;
 
 /// A [`Reader`]'s buffer at rest; it grows with what comes, up to one frame of the largest size.
 const BUFFER: usize = 4 * 1024;
-/// Bytes that [`Writer`] keeps between two frames; more is given back to the system.
-const KEEP: usize = 16 * 1024;
+/// After writing less than this at once, a [`Writer`] keeps no more for the next time.
+const SMALL: usize = 4 * 1024;
 
 /// Why no frame came.
 #[derive(Debug, Error)]
@@ -259,8 +259,11 @@ impl<W: Write> Writer<W> {
             Ok(took) => {
                 self.written += took;
                 if self.pending() == 0 {
+                    // A busy peer keeps its buffer, an idle one does not.
+                    if self.written < SMALL && self.buffer.capacity() > SMALL {
+                        self.buffer = Vec::new();
+                    }
                     self.buffer.clear();
-                    self.buffer.shrink_to(KEEP);
                     self.written = 0;
                 }
                 Ok(took)

@@ -43,12 +43,12 @@ pub struct Delivery {
 }
 
 /// What each peer gets of `deliveries`, in order; each event is encoded once.
-pub fn frames(deliveries: &[Delivery]) -> BTreeMap<PeerId, VecDeque<Outgoing>> {
+pub fn frames(deliveries: Vec<Delivery>) -> BTreeMap<PeerId, VecDeque<Outgoing>> {
     let mut frames = BTreeMap::<PeerId, VecDeque<Outgoing>>::new();
     for Delivery { to, event } in deliveries {
-        let frame = message::encode(event);
+        let frame = message::encode(&event);
         for id in to {
-            frames.entry(*id).or_default().push_back(frame.clone());
+            frames.entry(id).or_default().push_back(frame.clone());
         }
     }
     frames

@@ -1,7 +1,7 @@
 //! How fast and how small the relay is, beside a plain byte relay in the same run.
 //!
 //! ```text
-//! cargo bench -p stage1_relay --bench relay -- fanout latency joins idle [--seconds N] [--rounds N]
+//! cargo bench -p stage1_relay --bench relay -- fanout latency joins idle [--rounds N] [--seconds N] [--clients N] [--bytes N]
 //! ```
 //!
 //! Both relays are processes of their own, over loopback TCP. The plain one reads bytes and
@@ -37,6 +37,10 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
+
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -262,11 +266,12 @@ fn fanout(kind: Kind, clients: usize, size: usize, messages: u64) -> Result<f64>
     Ok(messages as f64 * (clients - 1) as f64 / begun.elapsed().as_secs_f64())
 }
 
-fn report_fanout(rounds: usize) -> Result<()> {
+fn report_fanout(rounds: usize, only: (usize, usize)) -> Result<()> {
     println!("fan-out: one sender as fast as it may, every delivery counted and in order");
     println!("clients  bytes   plain relay/s        stage/s    ratio (median of {rounds})");
-    for clients in [2, 10, 50, 200] {
-        for size in [64, 1024] {
+    let wanted = |this: &usize, only: usize| only == 0 || *this == only;
+    for clients in [2, 10, 50, 200].into_iter().filter(|clients| wanted(clients, only.0)) {
+        for size in [64, 1024].into_iter().filter(|size| wanted(size, only.1)) {
             let messages = 200_000_000 / (clients as u64 - 1).max(8) / (size as u64 + 100);
             let mut results = Vec::new();
             for _ in 0..rounds {
@@ -421,7 +426,11 @@ fn join<T>(threads: Vec<JoinHandle<Result<T>>>) -> Result<Vec<T>> {
 
 /// The plain byte relay: a thread for each client, which writes what it reads to all others.
 fn plain_relay() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    // As long as the stage's, so that neither makes a burst of joins wait for a second SYN.
+    socket.listen(1024)?;
+    let listener = TcpListener::from(socket);
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
     let peers = Arc::new(Mutex::new(Vec::<Arc<TcpStream>>::new()));
     for stream in listener.incoming() {
@@ -459,7 +468,10 @@ fn main() -> Result<()> {
     let all = !args.iter().any(|arg| parts.contains(&arg.as_str()));
     for part in parts.into_iter().filter(|part| all || args.iter().any(|arg| arg == part)) {
         match part {
-            "fanout" => report_fanout(rounds)?,
+            "fanout" => {
+                let only = (number("--clients", 0)? as usize, number("--bytes", 0)? as usize);
+                report_fanout(rounds, only)?;
+            }
             "latency" => report_latency(seconds)?,
             "joins" => report_joins(rounds)?,
             _ => report_idle()?,

@@ -94,7 +94,7 @@ impl Server {
             registry.peers.insert(id, Arc::clone(&outbox));
             let label = format!("{} {name}", stream.peer());
             let presence = Presence { server: self, id, label };
-            self.deliver(registry, &deliveries);
+            self.deliver(registry, deliveries);
             // Silence is answered with a ping first.
             let heartbeat = Heartbeat::new(&self.limits, &outbox, message::ping());
             receiver.frames.set_heartbeat(heartbeat)?;
@@ -113,7 +113,7 @@ impl Server {
 
     /// First into every queue as far as it has room, in the order that the lock gives to all;
     /// then, holding no lock, the rest into those that were full, as soon as they are not.
-    fn deliver(&self, registry: sync::MutexGuard<'_, Registry>, deliveries: &[room::Delivery]) {
+    fn deliver(&self, registry: sync::MutexGuard<'_, Registry>, deliveries: Vec<room::Delivery>) {
         let mut full = Vec::new();
         for (id, mut frames) in room::frames(deliveries) {
             let Some(outbox) = registry.peers.get(&id) else { continue };
@@ -139,7 +139,7 @@ impl Presence<'_> {
                 let (requests, now) = (inbox.requests(), Instant::now());
                 let mut registry = sync::lock(&self.server.registry);
                 let deliveries = registry.room.requests(self.id, requests, now);
-                self.server.deliver(registry, &deliveries);
+                self.server.deliver(registry, deliveries);
             }
             if let Some(ended) = inbox.ended() {
                 return ended;
@@ -155,6 +155,6 @@ impl Drop for Presence<'_> {
         let outbox = registry.peers.remove(&self.id);
         outbox.filter(|_| thread::panicking()).inspect(|outbox| outbox.finish());
         let deliveries = registry.room.leave(self.id);
-        self.server.deliver(registry, &deliveries);
+        self.server.deliver(registry, deliveries);
     }
 }
