@@ -56,3 +56,4 @@ suite::limits_suite!(crate::Stage1);
 suite::command_line_suite!(crate::Stage1);
 suite::hostile_suite!(crate::Stage1);
 suite::exhaustion_suite!(crate::Stage1);
+suite::capture_suite!(crate::Stage1);

@@ -19,6 +19,7 @@
     reason = "a scenario stops at the first surprise"
 )]
 
+pub mod capture;
 pub mod chat;
 pub mod command_line;
 pub mod exhaustion;
@@ -173,6 +174,18 @@ macro_rules! exhaustion_suite {
             a_client_that_ends_inside_a_frame
             a_killed_client
             #[cfg(unix)] a_server_that_is_stopped
+        });
+    };
+}
+
+/// Makes a test of each scenario of captures.
+#[macro_export]
+macro_rules! capture_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, capture {
+            #[cfg(unix)] nothing_to_say_to_a_capture
+            #[cfg(target_os = "linux")] the_same_as_a_capture_of_lo
+            the_chat_survives_its_capture
         });
     };
 }

@@ -1,0 +1,262 @@
+//! `--pcap`: what a program says of its own traffic, and what Wireshark says to that.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::PATIENCE;
+use crate::Stage;
+use crate::process::Program;
+use crate::process::ServerProgram;
+
+/// Each FIN is a note for tshark 4, however orderly the end is; everything else would be a remark.
+const ORDINARY: [&str; 2] =
+    ["This frame initiates the connection closing", "This frame undergoes the connection closing"];
+
+/// The bytes of each direction of a connection: from port, to port.
+type Streams = BTreeMap<(u16, u16), Vec<u8>>;
+
+/// Whether tshark is there; where it has to be (in CI) its absence is a failure.
+fn has_tshark() -> bool {
+    let found = Command::new("tshark").arg("--version").output().is_ok();
+    assert!(found || env::var_os("CI").is_none(), "tshark has to be installed in CI");
+    if !found {
+        eprintln!("not checked: tshark is not installed");
+    }
+    found
+}
+
+fn tshark(file: &Path, args: &[&str]) -> Vec<String> {
+    let mut command = Command::new("tshark");
+    command.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-r"]);
+    let output = command.arg(file).args(args).output().expect("tshark runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
+}
+
+fn streams(file: &Path) -> Streams {
+    let fields = ["-T", "fields", "-e", "tcp.srcport", "-e", "tcp.dstport", "-e", "tcp.payload"];
+    let mut streams = Streams::new();
+    for line in tshark(file, &fields) {
+        let mut fields = line.split('\t');
+        let mut port = || fields.next().expect("a field").parse().expect("a port");
+        let ports = (port(), port());
+        let payload = fields.next().unwrap_or_default().as_bytes();
+        let bytes = payload
+            .chunks(2)
+            .map(|hex| u8::from_str_radix(str::from_utf8(hex).expect("hex"), 16).expect("hex"));
+        streams.entry(ports).or_default().extend(bytes);
+    }
+    streams
+}
+
+/// Splits a direction into its frames.
+fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut frames = Vec::new();
+    while let Some((header, rest)) = bytes.split_first_chunk() {
+        let length = usize::try_from(u32::from_be_bytes(*header)).expect("a length");
+        let (frame, rest) = rest.split_at_checked(length).expect("a whole frame");
+        frames.push(frame);
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "part of a header at the end");
+    frames
+}
+
+fn start<S: Stage>(file: &Path, listen: &str) -> ServerProgram {
+    let file = file.to_str().expect("UTF-8");
+    ServerProgram::from(Program::start::<S>(&["server", "--listen", listen, "--pcap", file]))
+}
+
+/// Two people talk, more than one read and one write can carry, and leave.
+fn talk<S: Stage>(server: &ServerProgram, alices_capture: Option<&Path>) {
+    let address = server.address.to_string();
+    let mut args = vec!["client", &address, "--name", "alice"];
+    if let Some(file) = alices_capture {
+        args.extend(["--pcap", file.to_str().expect("UTF-8")]);
+    }
+    let mut alice = Program::start::<S>(&args);
+    alice.expect(&["* alice joined"]);
+    let mut bob = server.client::<S>("bob");
+    alice.expect(&["* bob joined"]);
+    let long = "x".repeat(4000);
+    for number in 0..50 {
+        alice.type_line(&format!("{number} {long}"));
+    }
+    for number in 0..50 {
+        bob.expect(&[&format!("alice: {number} {long}")]);
+    }
+    bob.type_line("@alice bye");
+    alice.expect(&["bob -> alice: bye"]);
+    assert_eq!(alice.end().0, Some(0));
+    bob.expect(&["bob -> alice: bye", "* alice left"]);
+    assert_eq!(bob.end().0, Some(0));
+}
+
+/// tshark, which checks all checksums and sequence numbers, has nothing to say to a capture of the
+/// server and to one of a client, over IPv4 and IPv6, and both tell the same.
+#[cfg(unix)]
+pub fn nothing_to_say_to_a_capture<S: Stage>() {
+    if !has_tshark() {
+        return;
+    }
+    for listen in ["127.0.0.1:0", "[::1]:0"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (servers, alices) = (folder.path().join("server"), folder.path().join("alice"));
+        let server = start::<S>(&servers, listen);
+        talk::<S>(&server, Some(&alices));
+        server.program.ctrl_c();
+        assert_eq!(server.program.end().0, Some(0));
+        for (file, connections) in [(&servers, 2), (&alices, 1)] {
+            let remarks = tshark(file, &["-q", "-z", "expert,note"]);
+            // A table for each severity: a line of titles, then frequency, group, protocol, summary.
+            let remarks = remarks
+                .iter()
+                .filter(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()));
+            let unusual = remarks.filter(|line| !ORDINARY.iter().any(|words| line.contains(words)));
+            assert_eq!(unusual.collect::<Vec<_>>(), Vec::<&String>::new());
+            assert_eq!(streams(file).len(), 2 * connections, "both directions of each connection");
+        }
+        // What both have seen is the same, seen from both ends.
+        let (servers, alices) = (streams(&servers), streams(&alices));
+        for (ports, bytes) in &alices {
+            assert_eq!(servers.get(ports), Some(bytes));
+            assert!(frames(bytes).len() > 1);
+        }
+    }
+}
+
+/// The same frames in the same order as in a capture of `lo`, which only root may make.
+#[cfg(target_os = "linux")]
+pub fn the_same_as_a_capture_of_lo<S: Stage>() {
+    if !has_tshark() {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not checked: only root may capture on lo");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (servers, los) = (folder.path().join("server"), folder.path().join("lo"));
+    let server = start::<S>(&servers, "127.0.0.1:0");
+    let mut lo = Lo::start(server.address, &los);
+    talk::<S>(&server, None);
+    lo.stop_after(&server);
+    server.program.ctrl_c();
+    assert_eq!(server.program.end().0, Some(0));
+    let (servers, los) = (streams(&servers), streams(&los));
+    // Not the connections that were opened to see whether the capture had begun: they carry nothing.
+    let talked = servers.iter().filter(|(_, bytes)| !bytes.is_empty()).collect::<Vec<_>>();
+    assert_eq!(talked.len(), 4);
+    for (ports, bytes) in talked {
+        let captured = los.get(ports).expect("lo has seen it too");
+        assert_eq!(frames(bytes), frames(captured));
+    }
+}
+
+/// tshark, capturing on `lo`.
+struct Lo {
+    tshark: Child,
+    /// The summary of each packet.
+    packets: mpsc::Receiver<String>,
+}
+
+impl Lo {
+    /// Returns when the capture has begun: a connection opened now is in it.
+    fn start(server: SocketAddr, file: &Path) -> Lo {
+        let mut command = Command::new("tshark");
+        command.args(["-i", "lo", "-l", "-P", "-f", &format!("tcp port {}", server.port()), "-w"]);
+        let command = command.arg(file).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut tshark = command.spawn().expect("tshark runs");
+        let (line, packets) = mpsc::channel();
+        let stdout = BufReader::new(tshark.stdout.take().expect("piped"));
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|l| line.send(l)));
+        let mut lo = Lo { tshark, packets };
+        lo.wait_for_a_connection(server);
+        lo
+    }
+
+    /// Opens and closes connections until the end of one of them is in the capture.
+    fn wait_for_a_connection(&mut self, server: SocketAddr) {
+        for _ in 0..100 {
+            let probe = TcpStream::connect(server).expect("the server listens");
+            let port = probe.local_addr().expect("connected").port().to_string();
+            drop(probe);
+            let patience = PATIENCE / 100;
+            while let Ok(packet) = self.packets.recv_timeout(patience) {
+                if packet.contains(&port) && packet.contains("FIN") {
+                    return;
+                }
+            }
+        }
+        panic!("tshark captures nothing on lo");
+    }
+
+    /// Everything until now is in the capture.
+    fn stop_after(&mut self, server: &ServerProgram) {
+        self.wait_for_a_connection(server.address);
+        let pid = i32::try_from(self.tshark.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let interrupt = rustix::process::Signal::INT;
+        rustix::process::kill_process(pid.expect("a process"), interrupt).expect("it runs");
+        self.tshark.wait().expect("tshark ends");
+    }
+}
+
+impl Drop for Lo {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.tshark.kill();
+        let _ = self.tshark.wait();
+    }
+}
+
+/// With `--pcap -` the capture alone is on stdout; when nobody reads it any more, the chat goes on.
+pub fn the_chat_survives_its_capture<S: Stage>() {
+    let mut command = Command::new(S::binary());
+    command.args(["server", "--listen", "127.0.0.1:0", "--pcap", "-"]);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut server = command.spawn().expect("the program starts");
+    let mut stderr = BufReader::new(server.stderr.take().expect("piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("UTF-8");
+    let address = line.trim().strip_prefix("listening on ").expect("the address").to_owned();
+    let mut magic = [0; 4];
+    let mut stdout = server.stdout.take().expect("piped");
+    stdout.read_exact(&mut magic).expect("a capture");
+    // The type of a Section Header Block (draft-ietf-opsawg-pcapng, section 4.1).
+    assert_eq!(magic, [0x0A, 0x0D, 0x0D, 0x0A]);
+    drop(stdout);
+
+    let client = |name| Program::start::<S>(&["client", &address, "--name", name]);
+    let (mut alice, mut bob) = (client("alice"), client("bob"));
+    alice.type_line("@names");
+    alice.expect_prefix("* alice joined");
+    bob.expect_prefix("* bob joined");
+    for number in 0..100 {
+        bob.type_line(&number.to_string());
+    }
+    let mut last = String::new();
+    while last != "bob: 99" {
+        last = alice.line().expect("the chat goes on");
+    }
+    let (warned, warning) = mpsc::channel();
+    thread::spawn(move || {
+        let warnings = stderr.lines().map_while(Result::ok);
+        warnings.filter(|line| line.contains("warning: ")).try_for_each(|line| warned.send(line))
+    });
+    let warning = warning.recv_timeout(PATIENCE.max(Duration::from_secs(1))).expect("a warning");
+    assert!(warning.contains("capture"), "{warning}");
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+}
