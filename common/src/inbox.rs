@@ -24,37 +24,48 @@ pub struct Inbox {
     requests: Vec<Result<Request, Unreadable>>,
     /// Unreadable ones that are still allowed.
     patience: u32,
-    ended: Option<Result<(), Bye>>,
+    open: bool,
+    end: Result<(), Bye>,
 }
 
 impl Inbox {
     /// For the client that the log calls `label`.
     pub fn new(label: &str, limits: &Limits) -> Inbox {
         let (label, patience) = (label.to_owned(), limits.unreadable);
-        Inbox { label, requests: Vec::new(), patience, ended: None }
+        Inbox { label, requests: Vec::new(), patience, open: true, end: Ok(()) }
     }
 
-    /// Takes what was received. An end, an error and one unreadable message too many end it, after
-    /// the requests that came before.
+    /// Takes what was received. An end, an error and one unreadable message too many close it,
+    /// after the requests that came before.
     pub fn take(&mut self, received: Result<Option<Frame<'_>>, frame::Error>) {
         let request = match received {
             Ok(Some(frame)) => message::decode(frame),
-            Ok(None) => return self.ended = Some(Ok(())),
-            Err(error) => return self.ended = Some(Err(error.into())),
+            Ok(None) => return self.close(Ok(())),
+            Err(error) => return self.close(Err(error.into())),
         };
         if let Err(error) = &request {
             log::warn!("{}: {error}", self.label);
             self.patience = self.patience.saturating_sub(1);
             if self.patience == 0 {
-                self.ended = Some(Err(Bye::unreadable()));
+                self.close(Err(Bye::unreadable()));
             }
         }
         self.requests.push(request);
     }
 
+    fn close(&mut self, end: Result<(), Bye>) {
+        self.open = false;
+        self.end = end;
+    }
+
+    /// Whether there may be more to take.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether the requests have to be handled now, although `more` may be at hand.
     pub fn is_full(&self, more: bool) -> bool {
-        !more || self.ended.is_some() || self.requests.len() >= TOGETHER
+        !more || !self.open || self.requests.len() >= TOGETHER
     }
 
     /// Takes the requests out, in the order in which they came.
@@ -62,8 +73,11 @@ impl Inbox {
         mem::take(&mut self.requests)
     }
 
-    /// How it ended, once it has: cleanly, or with the reason that the client is told.
-    pub fn ended(&mut self) -> Option<Result<(), Bye>> {
-        self.ended.take()
+    /// How it ended: cleanly, or with the reason that the client is told.
+    ///
+    /// # Errors
+    /// That reason.
+    pub fn end(self) -> Result<(), Bye> {
+        self.end
     }
 }

@@ -59,6 +59,7 @@ pub fn frames(deliveries: Vec<Delivery>) -> BTreeMap<PeerId, VecDeque<Outgoing>>
 pub struct Room {
     max_people: usize,
     typing_every: Duration,
+    closed: bool,
     next_id: u64,
     people: BTreeMap<PeerId, Member>,
     /// By [`Name::key`].
@@ -89,19 +90,27 @@ impl Room {
     pub fn new(limits: &Limits) -> Room {
         let (people, groups) = (BTreeMap::new(), BTreeMap::new());
         let (max_people, typing_every) = (limits.max_clients, limits.typing_every);
-        Room { max_people, typing_every, next_id: 0, people, groups }
+        Room { max_people, typing_every, closed: false, next_id: 0, people, groups }
+    }
+
+    /// From now on nobody comes in: the server stops, and has told those who are here.
+    pub fn close(&mut self) {
+        self.closed = true;
     }
 
     /// Someone comes in with a hello; `proven` is their name if the connection proves it.
     ///
     /// # Errors
     /// If the first request is no hello of this version, or the name is not one, is reserved,
-    /// taken, or not the proven one, or the room is full.
+    /// taken, or not the proven one, or the room is full or closed.
     pub fn join(
         &mut self,
         hello: Request,
         proven: Option<Name>,
     ) -> Result<(PeerId, Name, Vec<Delivery>), Bye> {
+        if self.closed {
+            return Err(Bye::stopping());
+        }
         let Request::Hello { chat5, name } = hello else {
             let right = r#"the first message has to be {"type":"hello","chat5":1,"name":…}"#;
             return Err(Bye::new(Reason::Protocol, right));

@@ -33,7 +33,7 @@ impl Writer {
         let goodbye_within = limits.goodbye_within;
         let body = move || {
             if let Err(error) = send_queued(&outbox) {
-                log::debug!("{}: nothing more can be sent: {error}", stream.peer());
+                log::info!("{}: nothing more can be sent: {error}", stream.peer());
             }
             outbox.finish();
             stream.finish();

@@ -53,10 +53,10 @@ struct Presence<'a> {
 /// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
 pub fn run(listener: &Listener, settings: &connection::Settings, limits: &Limits) {
     let (limits, settings) = (limits.clone(), settings.clone());
-    let room = room::Room::new(&limits);
     // Not too many connections without a hello: the one that is silent longest has to go.
     let admission = Admission::new(&limits);
-    let registry = sync::Mutex::new(Registry { room, peers: BTreeMap::new() });
+    let registry =
+        sync::Mutex::new(Registry { room: room::Room::new(&limits), peers: BTreeMap::new() });
     let server = Arc::new(Server { limits, settings, registry });
     while let Some(stream) = listener.accept() {
         let (peer, permit) = (stream.peer(), admission.admit(&stream));
@@ -71,9 +71,10 @@ pub fn run(listener: &Listener, settings: &connection::Settings, limits: &Limits
             log::warn!("{peer}: refused, no thread for it: {error}");
         }
     }
-    for outbox in sync::lock(&server.registry).peers.values() {
-        outbox.finish_with(&Bye::stopping());
-    }
+    let mut registry = sync::lock(&server.registry);
+    registry.room.close();
+    registry.peers.values().for_each(|outbox| outbox.finish_with(&Bye::stopping()));
+    drop(registry);
     admission.close();
 }
 
@@ -133,7 +134,7 @@ impl Presence<'_> {
     fn chat(&self, receiver: &mut connection::Receiver) -> Result<(), Bye> {
         log::info!("{}: joined", self.label);
         let mut inbox = Inbox::new(&self.label, &self.server.limits);
-        loop {
+        while inbox.is_open() {
             inbox.take(receiver.receive());
             if inbox.is_full(receiver.frames.is_ready()) {
                 let (requests, now) = (inbox.requests(), Instant::now());
@@ -141,10 +142,8 @@ impl Presence<'_> {
                 let deliveries = registry.room.requests(self.id, requests, now);
                 self.server.deliver(registry, deliveries);
             }
-            if let Some(ended) = inbox.ended() {
-                return ended;
-            }
         }
+        inbox.end()
     }
 }
 
