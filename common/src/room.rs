@@ -134,8 +134,11 @@ impl Room {
         deliveries
     }
 
-    /// Someone who is here asks for something at the time `now`.
+    /// Someone who is here asks for something at the time `now`; who has left is not heard.
     pub fn request(&mut self, from: PeerId, request: Request, now: Instant) -> Vec<Delivery> {
+        if !self.people.contains_key(&from) {
+            return Vec::new();
+        }
         let outcome = match request {
             Request::Hello { .. } => Err("you have said hello already".to_owned()),
             Request::Say { text } => self.say(from, text),
@@ -150,7 +153,11 @@ impl Room {
             Request::Ping {} => Ok(vec![only(from, Event::Pong {})]),
             Request::Pong {} => Ok(Vec::new()),
         };
-        outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })])
+        let mut deliveries =
+            outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })]);
+        // What is said in an empty room.
+        deliveries.retain(|delivery| !delivery.to.is_empty());
+        deliveries
     }
 
     /// What someone present is called.
@@ -330,7 +337,7 @@ impl Room {
     }
 }
 
-/// Answers a request of a peer that has just left.
+/// Stands where a peer or group is looked up that [`Room::request`] has found already.
 const NOT_HERE: &str = "you are not here any more";
 
 fn only(id: PeerId, event: Event) -> Delivery {
