@@ -311,6 +311,8 @@ mod tests {
 
     impl Read for Script {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            // However much is claimed, there is room for twice what has come.
+            assert!(buffer.len() <= (2 * self.at).max(BUFFER));
             self.asked.push(buffer.len());
             let length = self.step(buffer.len().min(self.bytes.len() - self.at))?;
             buffer[..length].copy_from_slice(&self.bytes[self.at..self.at + length]);
@@ -491,6 +493,13 @@ mod tests {
         let bytes = wire(MESSAGE, &[1; 9_995]);
         let mut reader = reader(&bytes, [Step::Pass(4096), Step::Pass(1900), Step::Pass(10)]);
         assert_eq!(frame_of(&mut reader), Some((MESSAGE, vec![1; 9_995])));
+
+        // The same where it would have exactly the room for what is kept, and none to read into.
+        let bytes = [wire(MESSAGE, &[1; 4195]), wire(MESSAGE, &[2; 4995])].concat();
+        let pieces = [4096, 104 + 2100, 1996, 10].map(Step::Pass);
+        let mut reader = self::reader(&bytes, pieces);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, vec![1; 4195])));
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, vec![2; 4995])));
     }
 
     #[test]
@@ -532,7 +541,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
+        #![proptest_config(ProptestConfig {
+            cases: 200,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn any_frames_in_any_pieces(frames in any_frames(), steps in any_steps()) {

@@ -4,6 +4,13 @@
 //! with the room: it says for every request who reads what, in full. What a person would object
 //! to is checked once more by itself, so that an error common to both would still be seen.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
