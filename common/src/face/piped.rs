@@ -6,7 +6,6 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
-use std::sync::Mutex;
 
 use super::Face;
 use super::Input;
@@ -15,6 +14,7 @@ use crate::message::Event;
 use crate::message::Person;
 use crate::message::Status;
 use crate::name::Name;
+use crate::sync::Mutex;
 use crate::sync::lock;
 
 /// Most bytes of one line of input; far more than any command needs.
