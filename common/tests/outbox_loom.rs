@@ -8,7 +8,12 @@
 //! asleep, and loom reports that as a deadlock.
 
 #![cfg(loom)]
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +49,12 @@ fn frame(number: u8) -> Outgoing {
 }
 
 fn push(outbox: &Outbox, numbers: &[u8]) {
+    push_to(outbox, Lane::Message, numbers);
+}
+
+fn push_to(outbox: &Outbox, lane: Lane, numbers: &[u8]) {
     let frames = numbers.iter().map(|number| frame(*number)).collect();
-    outbox.push(Lane::Message, frames).unwrap();
+    outbox.push(lane, frames).unwrap();
 }
 
 /// What a writing thread does, and the numbers of what it wrote.
@@ -68,7 +77,7 @@ fn written_of(written: &[u8], numbers: &[u8]) -> Vec<u8> {
 
 #[test]
 fn nothing_is_lost_and_each_sender_keeps_its_order() {
-    for room in [1, 2] {
+    for (room, lane) in [(1, Lane::Message), (2, Lane::Message), (1, Lane::File)] {
         explore(move || {
             let outbox = outbox(room);
             let writer = thread::spawn({
@@ -77,7 +86,7 @@ fn nothing_is_lost_and_each_sender_keeps_its_order() {
             });
             let other = thread::spawn({
                 let outbox = Arc::clone(&outbox);
-                move || push(&outbox, &[11, 12])
+                move || push_to(&outbox, lane, &[11, 12])
             });
             push(&outbox, &[1, 2]);
             other.join().unwrap();

@@ -253,3 +253,7 @@ impl Drop for Presence<'_> {
         self.server.deliver(registry, &deliveries);
     }
 }
+
+#[cfg(all(test, shuttle))]
+#[path = "../tests/shuttle/registry.rs"]
+mod registry;
