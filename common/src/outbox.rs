@@ -237,7 +237,8 @@ impl Outbox {
             state.files.clear();
         }
         if let (Some(last), Ending::Open) = (last, &state.ending) {
-            state.messages.push(last.clone());
+            // Behind the file lane: in the message lane it would overtake chunks.
+            state.files.push(last.clone());
             state.progress.get_or_insert_with(Progress::new);
         }
         let deadline = within.and_then(|within| Instant::now().checked_add(within));
@@ -359,4 +360,264 @@ fn wait_timeout<'a, T>(
 ) -> MutexGuard<'a, T> {
     let woken = condvar.wait_timeout(guard, timeout);
     woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// What a test waits for, yet longer than a busy machine lets a thread wait.
+    const SOON: Duration = Duration::from_millis(250);
+    const LAST: u8 = 99;
+
+    /// For a queue of so many bytes whose peer is never stalled.
+    fn limits(queue: usize) -> Limits {
+        Limits { queue, ..Limits::for_client() }
+    }
+
+    /// The frame of this number, which takes 100 bytes of a queue.
+    fn frame(number: u8) -> Outgoing {
+        Outgoing::from(vec![number; 100 - OVERHEAD])
+    }
+
+    fn frames(numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
+        numbers.into_iter().map(frame).collect()
+    }
+
+    fn numbers<'a>(frames: impl IntoIterator<Item = &'a Outgoing>) -> Vec<u8> {
+        frames.into_iter().map(|frame| frame.payload()[0]).collect()
+    }
+
+    fn next(outbox: &Outbox) -> Option<Vec<u8>> {
+        let mut batch = Vec::new();
+        outbox.next(&mut batch).then(|| numbers(&batch))
+    }
+
+    fn try_push(outbox: &Outbox, lane: Lane, number: u8) -> Result<(), Refused> {
+        outbox.try_push(lane, &mut frames([number]))
+    }
+
+    /// A queue that is full, of a peer that took nothing for so long that a sender gave it up.
+    fn stalled(limits: &Limits) -> Outbox {
+        let outbox = Outbox::new(limits);
+        assert_eq!(try_push(&outbox, Lane::Message, 1), Ok(()));
+        assert_eq!(outbox.check(), Ok(()));
+        assert_eq!(outbox.push(Lane::Message, frames([2])), Err(Stalled));
+        outbox
+    }
+
+    #[test]
+    fn as_many_bytes_as_fit_and_no_more() {
+        let outbox = Outbox::new(&limits(300));
+        let mut waiting = frames(1..=5);
+        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Err(Refused::Full));
+        assert_eq!(numbers(&waiting), [4, 5], "what is left is what was not queued");
+        assert_eq!(outbox.try_push(Lane::Message, &mut VecDeque::new()), Ok(()));
+
+        // What is being written counts until it is written.
+        assert_eq!(next(&outbox).unwrap(), [1, 2, 3]);
+        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Err(Refused::Full));
+        assert_eq!(numbers(&waiting), [4, 5]);
+        assert_eq!(try_push(&outbox, Lane::File, 6), Ok(()));
+        assert_eq!(next(&outbox).unwrap(), [6]);
+        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Ok(()));
+        assert!(waiting.is_empty());
+        assert_eq!(next(&outbox).unwrap(), [4, 5]);
+    }
+
+    #[test]
+    fn a_frame_larger_than_its_lane_fits_an_empty_one() {
+        let outbox = Outbox::new(&limits(50));
+        for lane in [Lane::Message, Lane::File] {
+            assert_eq!(try_push(&outbox, lane, 1), Ok(()));
+            assert_eq!(try_push(&outbox, lane, 2), Err(Refused::Full));
+        }
+    }
+
+    #[test]
+    fn messages_overtake_chunks_and_each_lane_keeps_its_order() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::File, frames([11, 12])).unwrap();
+        outbox.push(Lane::Message, frames([1, 2])).unwrap();
+        outbox.push(Lane::File, frames([13])).unwrap();
+        outbox.push(Lane::Message, frames([3])).unwrap();
+        assert_eq!(next(&outbox).unwrap(), [1, 2, 3, 11, 12, 13]);
+    }
+
+    #[test]
+    fn a_full_lane_does_not_block_the_other() {
+        let outbox = Outbox::new(&limits(100));
+        assert_eq!(try_push(&outbox, Lane::Message, 1), Ok(()));
+        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Full));
+        assert_eq!(try_push(&outbox, Lane::File, 11), Ok(()));
+        assert_eq!(try_push(&outbox, Lane::File, 12), Err(Refused::Full));
+    }
+
+    #[test]
+    fn a_batch_is_about_one_system_call() {
+        let outbox = Outbox::new(&limits(1_000_000));
+        let large = |number| Outgoing::from(vec![number; 30_000]);
+        outbox.push(Lane::Message, (1..=3).map(large).collect()).unwrap();
+        outbox.push(Lane::File, [Outgoing::from(vec![11; 100_000])].into()).unwrap();
+        outbox.push(Lane::File, frames([12])).unwrap();
+        assert_eq!(next(&outbox).unwrap(), [1, 2]);
+        // A chunk does not make a message wait, nor a message that comes now.
+        assert_eq!(next(&outbox).unwrap(), [3]);
+        outbox.push(Lane::Message, frames([4])).unwrap();
+        assert_eq!(next(&outbox).unwrap(), [4]);
+        assert_eq!(next(&outbox).unwrap(), [11]);
+        assert_eq!(next(&outbox).unwrap(), [12]);
+    }
+
+    #[test]
+    fn finish_lets_out_what_is_queued() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::Message, frames([1])).unwrap();
+        outbox.push(Lane::File, frames([11])).unwrap();
+        assert!(!outbox.is_closing());
+        outbox.finish();
+        assert!(outbox.is_closing());
+        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
+        assert_eq!(outbox.push(Lane::Message, frames([2])), Ok(()), "to who leaves is no error");
+        assert_eq!(next(&outbox).unwrap(), [1, 11]);
+        assert_eq!(outbox.took(1), Ok(()), "there is no deadline");
+        assert_eq!(next(&outbox), None);
+        assert_eq!(next(&outbox), None);
+    }
+
+    #[test]
+    fn last_words_follow_everything_that_is_queued() {
+        // Also the chunks of files: they come after messages, but not after last words.
+        let outbox = Outbox::new(&limits(100));
+        outbox.push(Lane::File, frames([11])).unwrap();
+        outbox.push(Lane::Message, frames([1])).unwrap();
+        outbox.finish_with(&frame(LAST), DAY);
+        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
+        assert_eq!(next(&outbox).unwrap(), [1, 11, LAST]);
+        assert_eq!(next(&outbox), None);
+    }
+
+    #[test]
+    fn there_are_no_words_after_the_last() {
+        for finish in [Outbox::finish as fn(&Outbox), |outbox| outbox.finish_with(&frame(98), DAY)]
+        {
+            let outbox = Outbox::new(&limits(1000));
+            outbox.push(Lane::Message, frames([1])).unwrap();
+            finish(&outbox);
+            outbox.finish_with(&frame(LAST), DAY);
+            outbox.finish();
+            let written = next(&outbox).unwrap();
+            assert!(written == [1] || written == [1, 98], "{written:?}");
+            outbox.abandon(&frame(LAST), DAY);
+            assert_eq!(next(&outbox), None);
+        }
+    }
+
+    #[test]
+    fn abandoned_is_what_is_queued_but_not_what_is_being_written() {
+        let outbox = Outbox::new(&limits(100));
+        outbox.push(Lane::Message, frames([1])).unwrap();
+        let mut batch = Vec::new();
+        assert!(outbox.next(&mut batch));
+        outbox.push(Lane::File, frames([11])).unwrap();
+        outbox.abandon(&frame(LAST), DAY);
+        assert_eq!(numbers(&batch), [1]);
+        assert_eq!(next(&outbox).unwrap(), [LAST]);
+        assert_eq!(next(&outbox), None);
+
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::Message, frames([1, 2])).unwrap();
+        outbox.abandon(&frame(LAST), DAY);
+        assert_eq!(next(&outbox).unwrap(), [LAST]);
+    }
+
+    #[test]
+    fn the_earlier_deadline_counts() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::Message, frames([1])).unwrap();
+        outbox.finish_with(&frame(LAST), DAY);
+        assert_eq!(outbox.took(1), Ok(()));
+        outbox.finish_with(&frame(LAST), Duration::ZERO);
+        assert_eq!(outbox.took(1), Err(Stalled));
+        outbox.finish_with(&frame(LAST), DAY);
+        outbox.finish();
+        assert_eq!(outbox.took(1), Err(Stalled));
+    }
+
+    #[test]
+    fn a_peer_whose_socket_takes_nothing_is_stalled() {
+        let start = Instant::now();
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        assert!(start.elapsed() >= SOON);
+        assert_eq!(outbox.check(), Err(Stalled));
+        assert_eq!(outbox.took(0), Ok(()), "it is for those who find it full to close it");
+        assert_eq!(outbox.check(), Err(Stalled));
+        outbox.took(1).unwrap();
+        assert_eq!(outbox.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_whose_socket_takes_next_to_nothing_is_stalled() {
+        let start = Instant::now();
+        let outbox = stalled(&Limits { portion_within: SOON, portion: 1000, ..limits(100) });
+        assert!(start.elapsed() >= SOON);
+        outbox.took(999).unwrap();
+        assert_eq!(outbox.check(), Err(Stalled), "one byte is missing");
+        outbox.took(1).unwrap();
+        assert_eq!(outbox.check(), Ok(()));
+        assert_eq!(outbox.push(Lane::Message, frames([2])), Err(Stalled), "and the next portion");
+    }
+
+    #[test]
+    fn a_stalled_peer_that_closes_is_given_up() {
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        outbox.finish();
+        assert_eq!(outbox.took(0), Err(Stalled));
+        assert_eq!(outbox.took(1), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_whose_queue_was_empty_in_between_is_not_stalled() {
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        assert_eq!(next(&outbox).unwrap(), [1]);
+        assert_eq!(outbox.check(), Err(Stalled));
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| next(&outbox));
+            while !lock(&outbox.state).writer_waits {
+                thread::yield_now();
+            }
+            assert_eq!(outbox.check(), Ok(()), "nothing waits for it");
+            assert_eq!(try_push(&outbox, Lane::Message, 2), Ok(()));
+            assert_eq!(outbox.check(), Ok(()), "its time starts anew");
+            assert_eq!(writer.join().unwrap().unwrap(), [2]);
+        });
+    }
+
+    #[test]
+    fn who_waits_for_room_gets_it_or_is_let_go() {
+        for (closes, expected) in [(false, &[1, 2][..]), (true, &[1])] {
+            let outbox = Outbox::new(&limits(100));
+            outbox.push(Lane::Message, frames([1])).unwrap();
+            thread::scope(|scope| {
+                let sender = scope.spawn(|| outbox.push(Lane::Message, frames([2])));
+                while lock(&outbox.state).senders_wait == 0 {
+                    thread::yield_now();
+                }
+                let mut written = Vec::new();
+                if closes {
+                    outbox.finish();
+                }
+                while written.len() < expected.len() {
+                    written.extend(next(&outbox).unwrap());
+                }
+                assert_eq!(sender.join().unwrap(), Ok(()));
+                outbox.finish();
+                assert_eq!(next(&outbox), None);
+                assert_eq!(written, expected);
+            });
+        }
+    }
 }
