@@ -362,7 +362,7 @@ fn wait_timeout<'a, T>(
     woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(test)]
 mod tests {
     use std::thread;
 
@@ -569,6 +569,8 @@ mod tests {
         outbox.took(1).unwrap();
         assert_eq!(outbox.check(), Ok(()));
         assert_eq!(outbox.push(Lane::Message, frames([2])), Err(Stalled), "and the next portion");
+        outbox.took(999).unwrap();
+        assert_eq!(outbox.check(), Err(Stalled), "which starts with nothing");
     }
 
     #[test]
@@ -589,10 +591,12 @@ mod tests {
             while !lock(&outbox.state).writer_waits {
                 thread::yield_now();
             }
-            assert_eq!(outbox.check(), Ok(()), "nothing waits for it");
-            assert_eq!(try_push(&outbox, Lane::Message, 2), Ok(()));
-            assert_eq!(outbox.check(), Ok(()), "its time starts anew");
-            assert_eq!(writer.join().unwrap().unwrap(), [2]);
+            let while_empty = outbox.check();
+            outbox.finish_with(&frame(LAST), DAY);
+            let anew = outbox.check();
+            assert_eq!(writer.join().unwrap().unwrap(), [LAST]);
+            assert_eq!(while_empty, Ok(()), "nothing waits for it");
+            assert_eq!(anew, Ok(()), "its time starts anew");
         });
     }
 
