@@ -114,3 +114,167 @@ impl Drop for Permit {
         self.admission.left.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::io::Write;
+    use std::net::Ipv4Addr;
+    use std::net::SocketAddr;
+    use std::net::TcpStream;
+    use std::thread;
+    use std::time::Duration;
+
+    use socket2::Domain;
+    use socket2::Socket;
+    use socket2::Type;
+
+    use super::*;
+    use crate::stream::Listener;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// Both ends of connections, as the server and its clients have them.
+    struct House {
+        listener: Listener,
+        admission: Arc<Admission>,
+    }
+
+    struct Guest {
+        permit: Permit,
+        stream: Stream,
+        client: TcpStream,
+    }
+
+    impl House {
+        /// For four unfinished connections, three of them from one address.
+        fn new(goodbye_within: Duration) -> House {
+            let limits = Limits { max_clients: 2, goodbye_within, ..Limits::default() };
+            assert_eq!((limits.unfinished(), limits.unfinished_per_address()), (4, 3));
+            let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), None).unwrap();
+            House { listener, admission: Admission::new(&limits) }
+        }
+
+        /// Somebody from 127.0.0.`host`.
+        fn arrive(&self, host: u8) -> Guest {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
+            socket.bind(&from.into()).unwrap();
+            socket.connect(&self.listener.address().into()).unwrap();
+            let stream = self.listener.accept().unwrap();
+            Guest { permit: self.admission.admit(&stream), stream, client: socket.into() }
+        }
+
+        fn unfinished(&self) -> Vec<u64> {
+            lock(&self.admission.state).unfinished.keys().copied().collect()
+        }
+    }
+
+    impl Guest {
+        fn says_something(&mut self) {
+            self.client.write_all(b"x").unwrap();
+            assert_eq!(self.stream.read(&mut [0]).unwrap(), 1);
+        }
+
+        /// Waits for it.
+        fn is_closed(&mut self) {
+            assert_eq!(self.client.read(&mut [0]).unwrap(), 0);
+        }
+
+        fn is_open(&self) {
+            self.client.set_nonblocking(true).unwrap();
+            let error = (&self.client).read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            self.client.set_nonblocking(false).unwrap();
+        }
+    }
+
+    #[test]
+    fn of_one_address_the_one_silent_longest_has_to_go_and_never_the_newcomer() {
+        let house = House::new(DAY);
+        let mut guests = [(); 3].map(|()| house.arrive(1));
+        guests[0].says_something();
+        let newcomer = house.arrive(1);
+        guests[1].is_closed();
+        for guest in [&guests[0], &guests[2], &newcomer] {
+            guest.is_open();
+        }
+        assert_eq!(house.unfinished(), [0, 2, 3]);
+        let another = house.arrive(1);
+        guests[2].is_closed();
+        for guest in [&guests[0], &newcomer, &another] {
+            guest.is_open();
+        }
+        assert_eq!(house.unfinished(), [0, 3, 4]);
+    }
+
+    #[test]
+    fn who_has_said_hello_and_who_has_left_is_not_counted() {
+        let house = House::new(DAY);
+        let mut guests = [(); 3].map(|()| house.arrive(1));
+        guests[0].permit.established();
+        let fourth = house.arrive(1);
+        assert_eq!(house.unfinished(), [1, 2, 3]);
+        drop(fourth);
+        let _fifth = house.arrive(1);
+        assert_eq!(house.unfinished(), [1, 2, 4]);
+        guests.iter().for_each(Guest::is_open);
+
+        let _sixth = house.arrive(1);
+        guests[1].is_closed();
+        guests[0].is_open();
+    }
+
+    /// Elsewhere a machine has one address only of its own.
+    #[cfg(any(target_os = "linux", windows))]
+    #[test]
+    fn of_all_addresses_the_one_that_has_most_gives_way() {
+        let house = House::new(DAY);
+        // The first is silent longest, but it is alone.
+        let alone = house.arrive(2);
+        let mut two = [(); 2].map(|()| house.arrive(1));
+        let other = house.arrive(3);
+        let newcomer = house.arrive(4);
+        two[0].is_closed();
+        for guest in [&alone, &two[1], &other, &newcomer] {
+            guest.is_open();
+        }
+        assert_eq!(house.unfinished(), [0, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_connection_has_a_deadline_until_it_is_established() {
+        let mut guest = House::new(DAY).arrive(1);
+        assert!(guest.stream.heard().is_some());
+        let limits = Limits { hello_within: Duration::ZERO, ..Limits::default() };
+        let _permit = Admission::new(&limits).admit(&guest.stream);
+        let error = guest.stream.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_end_closes_who_has_not_said_hello_and_waits_for_the_others() {
+        let house = House::new(DAY);
+        let mut unfinished = house.arrive(1);
+        let mut established = house.arrive(1);
+        established.permit.established();
+        thread::scope(|scope| {
+            let closing = scope.spawn(|| house.admission.close());
+            unfinished.is_closed();
+            established.is_open();
+            drop(unfinished);
+            assert!(!closing.is_finished(), "somebody is still there");
+            drop(established);
+            closing.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn the_end_waits_a_little_and_not_for_ever() {
+        let house = House::new(Duration::ZERO);
+        let mut established = house.arrive(1);
+        established.permit.established();
+        house.admission.close();
+        established.is_open();
+    }
+}

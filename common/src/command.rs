@@ -60,7 +60,7 @@ pub const NAMES: Command = Command {
     parse: |rest, _| rest.is_empty().then_some(Action::Send(Request::Names {})),
 };
 
-/// `@NAME text`: its word is no name, so it is never found by it.
+/// `@NAME text`. Its word stands for any name; somebody may be called so, and is then written to.
 pub const PRIVATE: Command = Command {
     word: "NAME",
     usage: &["@NAME text"],
@@ -157,7 +157,8 @@ fn help(topic: &str, commands: &[Command]) -> Vec<String> {
 
 fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     let (first, rest) = word(line);
-    if let Some(command) = commands.iter().find(|command| command.word == first) {
+    let is_it = |command: &&Command| command.word == first && command.word != PRIVATE.word;
+    if let Some(command) = commands.iter().find(is_it) {
         let usage = || format!("the right form is: {}", command.usage.join(" | "));
         return (command.parse)(rest, commands).ok_or_else(usage);
     }
@@ -196,4 +197,146 @@ fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (first, rest.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[Command] = &[HELP, QUIT, NAMES, PRIVATE, STATUS, GROUP];
+
+    fn request(line: &str) -> Request {
+        match parse(line, ALL) {
+            Ok(Action::Send(request)) => request,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn error(line: &str) -> String {
+        match parse(line, ALL) {
+            Err(wrong) => wrong,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_form_of_every_command() {
+        let owned = str::to_owned;
+        for (line, action) in [
+            ("@help", Action::Show(help("", ALL))),
+            ("@help group", Action::Show(help("group", ALL))),
+            ("@help @group", Action::Show(help("group", ALL))),
+            ("@quit", Action::Quit),
+            ("@names", Action::Send(Request::Names {})),
+            ("@status", Action::Send(Request::Status { status: None })),
+        ] {
+            assert_eq!(parse(line, ALL), Ok(action), "{line}");
+        }
+        for (word, status) in
+            [("normal", Status::Normal), ("dnd", Status::Dnd), ("away", Status::Away)]
+        {
+            assert_eq!(
+                request(&format!("@status {word}")),
+                Request::Status { status: Some(status) }
+            );
+        }
+        let (group, text) = (|| owned("team"), || owned("two  words"));
+        let members = || vec![owned("bob"), owned("carol")];
+        for (line, expected) in [
+            // Somebody may be called that.
+            ("@NAME two  words", Request::Private { to: owned("NAME"), text: text() }),
+            ("@bob two  words", Request::Private { to: owned("bob"), text: text() }),
+            ("@group set team bob,carol", Request::GroupSet { group: group(), members: members() }),
+            (
+                "@group set team bob, carol",
+                Request::GroupSet { group: group(), members: members() },
+            ),
+            ("@group send team two  words", Request::GroupSend { group: group(), text: text() }),
+            ("@group leave team", Request::GroupLeave { group: group() }),
+            ("@group delete team", Request::GroupDelete { group: group() }),
+        ] {
+            assert_eq!(request(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_said_to_the_room() {
+        for said in ["hi", "hi @bob", "  indented", "/quit", "mail alice@example.org", "＠names"] {
+            assert_eq!(request(said), Request::Say { text: said.to_owned() });
+        }
+        assert_eq!(request("hi \t"), Request::Say { text: "hi".to_owned() });
+        for blank in ["", " ", "\t \u{a0}"] {
+            assert_eq!(parse(blank, ALL), Ok(Action::Show(Vec::new())), "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_form_is_answered_with_the_right_one() {
+        for (line, right) in [
+            ("@quit now", "@quit"),
+            ("@names bob", "@names"),
+            ("@status busy", "@status away"),
+            ("@status Dnd", "@status dnd"),
+            ("@group", "@group set NAME user1,user2"),
+            ("@group set", "@group set NAME user1,user2"),
+            ("@group set team", "@group set NAME user1,user2"),
+            ("@group set team ,", "@group set NAME user1,user2"),
+            ("@group send team", "@group send NAME text"),
+            ("@group leave", "@group leave NAME"),
+            ("@group leave team now", "@group leave NAME"),
+            ("@group delete team now", "@group delete NAME"),
+            ("@group join team", "@group send NAME text"),
+            ("@bob", "@bob text"),
+        ] {
+            let wrong = error(line);
+            assert!(
+                wrong.contains("the right form is") && wrong.contains(right),
+                "{line}: {wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_here_and_no_name_is_never_said_to_anybody() {
+        for line in ["@send report.pdf", "@secret bob key hi", "@server hi", "@QUIT", "@Names"] {
+            assert!(error(line).contains("@help"), "{line}");
+        }
+        for line in ["@", "@é hi", "@a.b hi", "@123456789012345678901 hi"] {
+            assert!(error(line).contains("neither a command nor a name"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_not_sent() {
+        let fits = "é".repeat(2048);
+        for prefix in ["", "@bob ", "@group send team "] {
+            assert!(parse(&format!("{prefix}{fits}"), ALL).is_ok());
+            let wrong = error(&format!("{prefix}{fits}x"));
+            assert!(wrong.contains("4097") && wrong.contains("4096"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_command_and_its_examples_are_right() {
+        let all = help("", ALL);
+        assert_eq!(all.len(), 1 + ALL.len());
+        for command in ALL {
+            for usage in command.usage {
+                assert!(all.iter().any(|line| line.contains(usage)), "{usage}");
+            }
+            let example = parse(command.example, ALL);
+            assert!(example.is_ok(), "{}", command.example);
+            let one = help(&command.word.to_uppercase(), ALL).join("\n");
+            assert!(one.contains(command.help) && one.contains(command.example), "{one}");
+        }
+        assert_eq!(help("dance", ALL), ["there is no command @dance; @help shows all"]);
+    }
+
+    #[test]
+    fn no_word_of_a_command_is_a_name_that_somebody_may_have() {
+        for command in ALL {
+            let name = command.word.parse::<Name>().unwrap();
+            assert!(name.is_reserved() || command.word == "NAME", "{name}");
+        }
+    }
 }

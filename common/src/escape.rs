@@ -72,7 +72,45 @@ fn write_to(shown: &mut String, args: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use icu_properties::CodePointMapData;
+    use icu_properties::CodePointSetData;
+    use icu_properties::props::BidiControl;
+    use icu_properties::props::DefaultIgnorableCodePoint;
+    use icu_properties::props::GeneralCategory;
+
     use super::*;
+
+    /// What passes in text but not in names and file names: emoji and several scripts need them.
+    const JOINERS: [char; 3] = ['\u{200C}', '\u{200D}', '\u{FE0F}'];
+
+    #[test]
+    fn every_character_by_the_tables_of_unicode() {
+        let category = CodePointMapData::<GeneralCategory>::new();
+        let bidi = CodePointSetData::new::<BidiControl>();
+        let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+        let mut escaped = 0;
+        for c in '\0'..=char::MAX {
+            let separates = matches!(
+                category.get(c),
+                GeneralCategory::Control
+                    | GeneralCategory::LineSeparator
+                    | GeneralCategory::ParagraphSeparator
+            );
+            let annotates = ('\u{FFF9}'..='\u{FFFB}').contains(&c);
+            let unsafe_to_show =
+                separates || annotates || bidi.contains(c) || ignorable.contains(c);
+            assert_eq!(is_plain(c), !unsafe_to_show, "{c:?}");
+            let shown = text(c.encode_utf8(&mut [0; 4]));
+            if unsafe_to_show && !JOINERS.contains(&c) {
+                escaped += 1;
+                assert_eq!(shown, format!("\\u{{{:x}}}", u32::from(c)));
+            } else {
+                assert_eq!(shown.chars().collect::<Vec<_>>(), [c]);
+            }
+        }
+        // The 65 of Cc and the 4096 of the tags are among them.
+        assert!(escaped > 65 + 4096);
+    }
 
     #[test]
     fn ordinary_text_of_any_script_passes() {

@@ -192,7 +192,8 @@ impl<R: Read> Reader<R> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let size = self.wanted.max(self.end);
+        // It does not shrink while what it holds would leave no room to read into.
+        let size = if self.wanted > self.end { self.wanted } else { self.buffer.len() };
         if size != self.buffer.len() {
             self.buffer.resize(size, 0);
             self.buffer.shrink_to_fit();
@@ -285,4 +286,412 @@ impl<W: Write> Writer<W> {
 /// Whether a socket's read or write timeout ran out: named differently on Unix and Windows.
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::message;
+    use crate::outbox::Lane;
+    use crate::outbox::Outbox;
+
+    /// What happens at one call of a [`Script`].
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// At most so many bytes pass.
+        Pass(usize),
+        Fail(io::ErrorKind),
+    }
+
+    /// A stream that hands out `bytes`, or takes what is written into them, as its steps say;
+    /// after the last step everything passes.
+    #[derive(Default)]
+    struct Script {
+        bytes: Vec<u8>,
+        at: usize,
+        steps: VecDeque<Step>,
+        /// The sizes of the buffers that reads were given.
+        asked: Vec<usize>,
+    }
+
+    impl Script {
+        fn new(bytes: Vec<u8>, steps: impl IntoIterator<Item = Step>) -> Script {
+            let steps = steps.into_iter().collect();
+            Script { bytes, steps, ..Script::default() }
+        }
+
+        fn step(&mut self, length: usize) -> io::Result<usize> {
+            match self.steps.pop_front() {
+                Some(Step::Pass(most)) => Ok(length.min(most)),
+                Some(Step::Fail(kind)) => Err(kind.into()),
+                None => Ok(length),
+            }
+        }
+    }
+
+    impl Read for Script {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            // However much is claimed, there is room for twice what has come.
+            assert!(buffer.len() <= (2 * self.at).max(BUFFER));
+            self.asked.push(buffer.len());
+            // It takes time, also where a clock counts coarsely.
+            let start = Instant::now();
+            while start.elapsed().is_zero() {}
+            let length = self.step(buffer.len().min(self.bytes.len() - self.at))?;
+            buffer[..length].copy_from_slice(&self.bytes[self.at..self.at + length]);
+            self.at += length;
+            Ok(length)
+        }
+    }
+
+    impl Write for Script {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            let length = self.step(buffer.len())?;
+            self.bytes.extend_from_slice(&buffer[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn reader(bytes: &[u8], steps: impl IntoIterator<Item = Step>) -> Reader<Script> {
+        Reader::new(Script::new(bytes.to_vec(), steps), "alice")
+    }
+
+    /// With a heartbeat of no time at all, which gives up at the last of so many silences; and
+    /// what tells the number of pings since it was last asked.
+    fn reader_with_heartbeat(
+        bytes: &[u8],
+        steps: impl IntoIterator<Item = Step>,
+        silences: u64,
+    ) -> (Reader<Script>, impl Fn() -> usize) {
+        let (ping_after, close_after) = (Duration::ZERO, Duration::from_millis(silences));
+        let limits = Limits { ping_after, close_after, ..Limits::for_client() };
+        let outbox = Arc::new(Outbox::new(&limits));
+        let mut reader = reader(bytes, steps);
+        reader.heartbeat = Some(Heartbeat::new(&limits, &outbox, message::ping()));
+        let pings = move || {
+            // With something of its own in it, the queue makes nobody wait.
+            outbox.try_push(Lane::File, &mut message::pong().into()).unwrap();
+            let mut batch = Vec::new();
+            assert!(outbox.next(&mut batch));
+            batch.len() - 1
+        };
+        (reader, pings)
+    }
+
+    /// A frame as the specification has it, by hand.
+    fn wire(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 1).unwrap();
+        [&length.to_be_bytes(), &[kind][..], body].concat()
+    }
+
+    fn frame_of(reader: &mut Reader<Script>) -> Option<(u8, Vec<u8>)> {
+        reader.read().unwrap().map(|frame| (frame.kind, frame.body.to_vec()))
+    }
+
+    /// One by one, one at the end of each doubling, small steps and large ones.
+    fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+        vec(
+            prop_oneof![
+                4 => (1..8_usize).prop_map(Step::Pass),
+                4 => (1..5000_usize).prop_map(Step::Pass),
+                1 => Just(Step::Pass(200_000)),
+                1 => Just(Step::Fail(io::ErrorKind::Interrupted)),
+                1 => Just(Step::Fail(io::ErrorKind::WouldBlock)),
+                1 => Just(Step::Fail(io::ErrorKind::TimedOut)),
+            ],
+            0..200,
+        )
+    }
+
+    /// Kinds and lengths of bodies.
+    fn any_frames() -> impl Strategy<Value = Vec<(u8, usize)>> {
+        let length = prop_oneof![
+            6 => 0..40_usize,
+            2 => 4000..4200_usize,
+            2 => 0..30_000_usize,
+            1 => MAX_LENGTH - 3..MAX_LENGTH,
+        ];
+        vec((any::<u8>(), length), 0..12)
+    }
+
+    /// Bytes for a body of which no part looks like another.
+    fn with_bodies(frames: &[(u8, usize)]) -> Vec<(u8, Vec<u8>)> {
+        let body = |kind: u8, length| (1..=251).map(|at| kind ^ at).cycle().take(length).collect();
+        frames.iter().map(|(kind, length)| (*kind, body(*kind, *length))).collect()
+    }
+
+    #[test]
+    fn the_example_of_the_specification() {
+        // length 6, big-endian · kind 10 · five bytes of body
+        let example = [0, 0, 0, 6, 0x10, b'h', b'e', b'l', b'l', b'o'];
+        let mut reader = reader(&example, []);
+        assert_eq!(reader.read().unwrap(), Some(Frame { kind: 0x10, body: b"hello" }));
+        assert_eq!(reader.read().unwrap(), None);
+
+        let mut writer = Writer::new(Script::default(), "alice");
+        writer.push(b"\x10hello").unwrap();
+        assert_eq!(writer.pending(), 10);
+        assert_eq!(writer.write().unwrap(), 10);
+        assert_eq!(writer.stream().bytes, example);
+    }
+
+    #[test]
+    fn an_end_inside_a_frame_is_no_clean_end() {
+        let bytes = wire(MESSAGE, b"abc");
+        let two = [bytes.clone(), bytes.clone()].concat();
+        for cut in 0..=two.len() {
+            let mut reader = reader(&two[..cut], []);
+            for _ in 0..cut / bytes.len() {
+                assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"abc".to_vec())));
+            }
+            let clean = cut % bytes.len() == 0;
+            match reader.read() {
+                Ok(None) => assert!(clean, "cut after {cut}"),
+                Err(Error::Truncated) => assert!(!clean, "cut after {cut}"),
+                other => panic!("cut after {cut}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn many_frames_of_one_read() {
+        let frames = (0..100_u8).map(|kind| (kind, vec![kind; usize::from(kind) % 7]));
+        let bytes = frames.clone().flat_map(|(kind, body)| wire(kind, &body)).collect::<Vec<_>>();
+        let mut reader = reader(&bytes, []);
+        assert!(!reader.is_ready());
+        for frame in frames {
+            assert_eq!(frame_of(&mut reader), Some(frame));
+            assert_eq!(reader.stream.asked.len(), 1);
+            assert_eq!(reader.is_ready(), reader.start < bytes.len());
+        }
+        assert_eq!(frame_of(&mut reader), None);
+    }
+
+    #[test]
+    fn a_bad_length_is_refused_from_its_four_bytes() {
+        for (claimed, empty) in
+            [(0, true), (131_073, false), (0x0100_0000, false), (u32::MAX, false)]
+        {
+            let mut reader = reader(&claimed.to_be_bytes(), (0..4).map(|_| Step::Pass(1)));
+            match reader.read() {
+                Err(Error::Empty) => assert!(empty),
+                Err(Error::TooLong(length)) => assert_eq!((length, empty), (claimed, false)),
+                other => panic!("{claimed}: {other:?}"),
+            }
+            assert_eq!(reader.stream.asked.len(), 4, "nothing after the length was waited for");
+            assert!(reader.stream.asked.iter().all(|asked| *asked <= BUFFER));
+            assert_eq!(reader.buffer.capacity(), BUFFER);
+            assert!(!reader.is_ready(), "there is no frame");
+            assert!(matches!(reader.read(), Err(Error::Empty | Error::TooLong(_))));
+            assert_eq!(reader.stream.asked.len(), 4, "what is wrong is said without waiting");
+        }
+    }
+
+    #[test]
+    fn frames_before_a_bad_length_are_still_read() {
+        let bytes = [wire(MESSAGE, b"hi"), vec![0xff; 4]].concat();
+        let mut reader = reader(&bytes, []);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"hi".to_vec())));
+        assert!(matches!(reader.read(), Err(Error::TooLong(u32::MAX))));
+    }
+
+    #[test]
+    fn the_largest_frame_and_the_smallest() {
+        let body = vec![7; MAX_LENGTH - 1];
+        let bytes = [wire(0x21, &body), wire(0x12, b"")].concat();
+        let mut reader = reader(&bytes, []);
+        assert_eq!(frame_of(&mut reader), Some((0x21, body)));
+        assert_eq!(frame_of(&mut reader), Some((0x12, Vec::new())));
+        assert_eq!(frame_of(&mut reader), None);
+
+        let mut writer = Writer::new(Script::default(), "alice");
+        assert!(writer.push(&vec![0; MAX_LENGTH]).is_ok());
+        assert!(writer.push(&vec![0; MAX_LENGTH + 1]).is_err());
+        assert!(writer.push(&[]).is_err());
+        assert_eq!(writer.pending(), HEADER + MAX_LENGTH);
+    }
+
+    #[test]
+    fn the_buffer_grows_with_what_comes_and_shrinks_again() {
+        let large = wire(MESSAGE, &vec![1; MAX_LENGTH - 1]);
+        // A claim alone is given no room: it comes in steps of a byte.
+        let mut reader = reader(&large, (0..2000).map(|_| Step::Pass(1)));
+        reader.stream.steps.push_back(Step::Fail(io::ErrorKind::WouldBlock));
+        assert!(matches!(reader.read(), Err(Error::Silent)));
+        assert_eq!(reader.buffer.capacity(), BUFFER);
+        assert!(frame_of(&mut reader).is_some());
+        assert!(reader.buffer.capacity() <= HEADER + MAX_LENGTH);
+        assert!(reader.buffer.capacity() > 100_000);
+
+        for _ in 0..10 {
+            reader.stream.bytes.extend(wire(MESSAGE, b"hi"));
+            assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"hi".to_vec())));
+        }
+        assert_eq!(reader.buffer.capacity(), BUFFER);
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_small_pieces_after_a_large_one() {
+        // What is kept is more than a buffer that shrinks would have room for.
+        let bytes = wire(MESSAGE, &[1; 9_995]);
+        let mut reader = reader(&bytes, [Step::Pass(4096), Step::Pass(1900), Step::Pass(10)]);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, vec![1; 9_995])));
+
+        // The same where it would have exactly the room for what is kept, and none to read into.
+        let bytes = [wire(MESSAGE, &[1; 4195]), wire(MESSAGE, &[2; 4995])].concat();
+        let pieces = [4096, 104 + 2100, 1996, 10].map(Step::Pass);
+        let mut reader = self::reader(&bytes, pieces);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, vec![1; 4195])));
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, vec![2; 4995])));
+    }
+
+    #[test]
+    fn a_trickle_is_silence_in_the_end() {
+        // Bytes come, but no frame before it is time to ask: here it is at once.
+        let bytes = [wire(MESSAGE, b"abc"), wire(MESSAGE, b"def")].concat();
+        let steps = [Step::Pass(2), Step::Pass(3), Step::Pass(3)];
+        let (mut reader, pings) = reader_with_heartbeat(&bytes, steps.clone(), 3);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"abc".to_vec())), "it became whole");
+        assert_eq!(pings(), 2);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"def".to_vec())));
+        assert_eq!(pings(), 0, "a frame that comes is no silence");
+
+        let (mut reader, pings) = reader_with_heartbeat(&bytes, steps, 2);
+        assert!(matches!(reader.read(), Err(Error::Lost(Lost::Silent))));
+        assert_eq!((pings(), reader.stream.at), (1, 5));
+    }
+
+    #[test]
+    fn a_frame_ends_the_silences_that_were_before_it() {
+        let bytes = [wire(MESSAGE, b"abc"), wire(MESSAGE, b"def")].concat();
+        let silence = || Step::Fail(io::ErrorKind::WouldBlock);
+        let interrupted = || Step::Fail(io::ErrorKind::Interrupted);
+        let steps = [silence(), interrupted(), Step::Pass(8), silence(), interrupted()];
+        let (mut reader, pings) = reader_with_heartbeat(&bytes, steps, 2);
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"abc".to_vec())));
+        assert_eq!(pings(), 1, "an interruption is no silence");
+        assert_eq!(frame_of(&mut reader), Some((MESSAGE, b"def".to_vec())));
+        assert_eq!(pings(), 1);
+    }
+
+    #[test]
+    fn other_failures_are_reported() {
+        let mut reader = reader(b"", [Step::Fail(io::ErrorKind::ConnectionReset)]);
+        let error = match reader.read() {
+            Err(Error::Io(error)) => error.kind(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(error, io::ErrorKind::ConnectionReset);
+
+        let steps = [Step::Fail(io::ErrorKind::BrokenPipe), Step::Pass(0)];
+        let mut writer = Writer::new(Script::new(Vec::new(), steps), "alice");
+        writer.push(b"\x10hi").unwrap();
+        assert_eq!(writer.write().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(writer.write().unwrap_err().kind(), io::ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn a_busy_writer_keeps_its_buffer_and_an_idle_one_does_not() {
+        let mut writer = Writer::new(Script::default(), "alice");
+        assert_eq!(writer.write().unwrap(), 0, "there is nothing to write");
+        writer.push(&vec![0; MAX_LENGTH]).unwrap();
+        writer.write().unwrap();
+        assert_eq!(writer.pending(), 0);
+        assert!(writer.buffer.capacity() > MAX_LENGTH);
+        writer.push(b"\x10hi").unwrap();
+        writer.write().unwrap();
+        assert!(writer.buffer.capacity() <= SMALL);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 200,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_frames_in_any_pieces(frames in any_frames(), steps in any_steps()) {
+            let frames = with_bodies(&frames);
+            let bytes = frames.iter().flat_map(|(kind, body)| wire(*kind, body));
+            let mut reader = reader(&bytes.collect::<Vec<_>>(), steps.clone());
+            let mut came = Vec::new();
+            let mut silences = 0;
+            loop {
+                match reader.read() {
+                    Ok(Some(frame)) => came.push((frame.kind, frame.body.to_vec())),
+                    Ok(None) => break,
+                    Err(Error::Silent) => silences += 1,
+                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                }
+            }
+            prop_assert_eq!(came, frames);
+            let is_timeout = |step: &&Step| {
+                matches!(step, Step::Fail(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
+            };
+            let steps_left = reader.stream.steps.iter().filter(is_timeout).count();
+            prop_assert_eq!(silences, steps.iter().filter(is_timeout).count() - steps_left);
+            prop_assert!(reader.stream.asked.iter().all(|asked| (1..=HEADER + MAX_LENGTH).contains(asked)));
+        }
+
+        #[test]
+        fn any_bytes_end_one_way_or_the_other(bytes in vec(any::<u8>(), 0..64), steps in any_steps()) {
+            let mut reader = reader(&bytes, steps);
+            let mut taken = 0;
+            loop {
+                match reader.read() {
+                    Ok(Some(frame)) => taken += HEADER + 1 + frame.body.len(),
+                    Ok(None) => break prop_assert_eq!(taken, bytes.len()),
+                    Err(Error::Silent) => {}
+                    Err(Error::Truncated | Error::Empty | Error::TooLong(_)) => {
+                        break prop_assert!(taken < bytes.len());
+                    }
+                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                }
+            }
+        }
+
+        #[cfg(not(windows))]
+        #[test]
+        fn a_round_trip(frames in any_frames(), writes in any_steps(), reads in any_steps()) {
+            let frames = with_bodies(&frames);
+            let mut writer = Writer::new(Script::new(Vec::new(), writes), "alice");
+            let mut whole = 0;
+            for (at, (kind, body)) in frames.iter().enumerate() {
+                writer.push(&[&[*kind], &body[..]].concat()).unwrap();
+                whole += HEADER + 1 + body.len();
+                prop_assert_eq!(writer.pending(), whole - writer.stream().bytes.len());
+                // Some frames wait for the next ones.
+                while at % 3 > 0 && writer.pending() > 0 {
+                    let before = writer.pending();
+                    let took = writer.write().unwrap();
+                    prop_assert_eq!(writer.pending(), before - took);
+                }
+            }
+            while writer.pending() > 0 {
+                writer.write().unwrap();
+            }
+            let mut reader = reader(&writer.stream().bytes, reads);
+            let mut came = Vec::new();
+            loop {
+                match reader.read() {
+                    Ok(Some(frame)) => came.push((frame.kind, frame.body.to_vec())),
+                    Ok(None) => break,
+                    Err(Error::Silent) => {}
+                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                }
+            }
+            prop_assert_eq!(came, frames);
+        }
+    }
 }

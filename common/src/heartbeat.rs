@@ -75,3 +75,81 @@ impl Heartbeat {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(ping: u64, close: u64) -> Limits {
+        Limits {
+            ping_after: Duration::from_secs(ping),
+            close_after: Duration::from_secs(close),
+            // Room for one ping.
+            queue: 40,
+            ..Limits::for_client()
+        }
+    }
+
+    fn ping() -> Outgoing {
+        Outgoing::from(b"\x10{}".to_vec())
+    }
+
+    fn take_ping(outbox: &Outbox) {
+        let mut batch = Vec::new();
+        assert!(outbox.next(&mut batch));
+        assert_eq!(batch, [ping()]);
+    }
+
+    #[test]
+    fn pinged_after_the_first_silence_and_given_up_after_the_last() {
+        let outbox = Arc::new(Outbox::new(&Limits::for_client()));
+        let mut heartbeat = Heartbeat::new(&limits(60, 120), &outbox, ping());
+        assert!(heartbeat.silent().is_ok());
+        take_ping(&outbox);
+        assert!(matches!(heartbeat.silent(), Err(Lost::Silent)));
+    }
+
+    #[test]
+    fn any_frame_is_a_sign_of_life() {
+        let outbox = Arc::new(Outbox::new(&Limits::for_client()));
+        let mut heartbeat = Heartbeat::new(&limits(10, 30), &outbox, ping());
+        for _ in 0..3 {
+            assert!(heartbeat.silent().is_ok());
+            assert!(heartbeat.silent().is_ok());
+            heartbeat.heard();
+        }
+        assert!(heartbeat.silent().is_ok());
+        assert!(heartbeat.silent().is_ok());
+        assert!(matches!(heartbeat.silent(), Err(Lost::Silent)));
+    }
+
+    #[test]
+    fn who_could_not_be_asked_is_not_given_up_for_silence() {
+        let limits = limits(60, 120);
+        let outbox = Arc::new(Outbox::new(&limits));
+        outbox.try_push(Lane::Message, &mut [ping()].into()).unwrap();
+        let mut heartbeat = Heartbeat::new(&limits, &outbox, ping());
+        for _ in 0..5 {
+            assert!(heartbeat.silent().is_ok());
+        }
+    }
+
+    #[test]
+    fn who_does_not_take_what_is_queued_is_stalled() {
+        let limits = Limits { stalled_after: Duration::ZERO, ..limits(60, 120) };
+        let outbox = Arc::new(Outbox::new(&limits));
+        outbox.try_push(Lane::Message, &mut [ping()].into()).unwrap();
+        let mut heartbeat = Heartbeat::new(&limits, &outbox, ping());
+        assert!(matches!(heartbeat.silent(), Err(Lost::Stalled(Stalled))));
+    }
+
+    #[test]
+    fn who_is_leaving_is_not_asked_but_still_waited_for() {
+        let outbox = Arc::new(Outbox::new(&Limits::for_client()));
+        outbox.finish();
+        let mut heartbeat = Heartbeat::new(&limits(60, 120), &outbox, ping());
+        assert!(heartbeat.silent().is_ok());
+        assert!(!outbox.next(&mut Vec::new()), "no ping is queued");
+        assert!(matches!(heartbeat.silent(), Err(Lost::Silent)));
+    }
+}

@@ -81,3 +81,111 @@ impl Inbox {
         self.end
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Reader;
+    use crate::frame::Writer;
+    use crate::heartbeat::Lost;
+    use crate::message::Reason;
+    use crate::outbox::Stalled;
+
+    fn inbox() -> Inbox {
+        Inbox::new("alice", &Limits::default())
+    }
+
+    fn say(text: impl ToString) -> Request {
+        Request::Say { text: text.to_string() }
+    }
+
+    fn take_say(inbox: &mut Inbox, text: impl ToString) {
+        let outgoing = message::encode(&say(text));
+        let (kind, body) = outgoing.payload().split_first().unwrap();
+        inbox.take(Ok(Some(Frame { kind: *kind, body })));
+    }
+
+    fn take_unreadable(inbox: &mut Inbox) {
+        inbox.take(Ok(Some(Frame { kind: frame::MESSAGE, body: b"\xff" })));
+    }
+
+    #[test]
+    fn requests_before_a_bad_frame_are_kept() {
+        let mut writer = Writer::new(Vec::new(), "alice");
+        for text in ["one", "two"] {
+            writer.push(message::encode(&say(text)).payload()).unwrap();
+        }
+        writer.write().unwrap();
+        let bytes = [writer.stream().as_slice(), &[0xff; 4]].concat();
+
+        // As a reading thread does, although all of it came together.
+        let (mut reader, mut inbox) = (Reader::new(bytes.as_slice(), "alice"), inbox());
+        let mut requests = Vec::new();
+        while inbox.is_open() {
+            inbox.take(reader.read());
+            if inbox.is_full(reader.is_ready()) {
+                requests.extend(inbox.requests());
+            }
+        }
+        assert_eq!(requests, [Ok(say("one")), Ok(say("two"))]);
+        let bye = inbox.end().unwrap_err();
+        assert_eq!(bye.reason, Reason::Protocol);
+        assert!(bye.text.contains("4294967295"), "{bye}");
+    }
+
+    #[test]
+    fn an_end_comes_after_what_was_before_it() {
+        let (silent, stalled) = (Lost::Silent, Lost::Stalled(Stalled));
+        for (received, reason) in [
+            (Ok(None), None),
+            (Err(frame::Error::Truncated), Some(Reason::Protocol)),
+            (Err(frame::Error::Empty), Some(Reason::Protocol)),
+            (Err(frame::Error::Silent), Some(Reason::Silent)),
+            (Err(silent.into()), Some(Reason::Silent)),
+            (Err(stalled.into()), Some(Reason::Slow)),
+        ] {
+            let mut inbox = inbox();
+            take_say(&mut inbox, "last");
+            assert!(inbox.is_open());
+            inbox.take(received);
+            assert!(!inbox.is_open());
+            assert!(inbox.is_full(true), "nothing is waited for after an end");
+            assert_eq!(inbox.requests(), [Ok(say("last"))]);
+            assert_eq!(inbox.end().err().map(|bye| bye.reason), reason);
+        }
+    }
+
+    #[test]
+    fn the_sixteenth_unreadable_message_ends_it_and_is_itself_taken() {
+        let mut inbox = inbox();
+        for _ in 0..15 {
+            take_unreadable(&mut inbox);
+            assert!(!inbox.is_full(true));
+            assert!(inbox.is_open());
+            // What can be read, or has been handled, is no excuse.
+            take_say(&mut inbox, "hi");
+            assert_eq!(inbox.requests(), [Err(Unreadable::NotText), Ok(say("hi"))]);
+        }
+        take_unreadable(&mut inbox);
+        assert!(inbox.is_full(true));
+        assert_eq!(inbox.requests(), [Err(Unreadable::NotText)]);
+        assert!(!inbox.is_open());
+        assert_eq!(inbox.end(), Err(Bye::unreadable()));
+    }
+
+    #[test]
+    fn at_most_256_are_handled_together_and_fewer_when_no_more_is_at_hand() {
+        let mut inbox = inbox();
+        for round in 0..2 {
+            for number in 1..=256 {
+                take_say(&mut inbox, number);
+                assert_eq!(inbox.is_full(true), number == 256, "{number} in round {round}");
+                assert!(inbox.is_full(false));
+            }
+            let expected = (1..=256).map(|number| Ok(say(number))).collect::<Vec<_>>();
+            assert_eq!(inbox.requests(), expected);
+            assert_eq!(inbox.requests(), []);
+        }
+        assert!(inbox.is_open());
+    }
+}

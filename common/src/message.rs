@@ -319,3 +319,279 @@ pub fn decode<'a, M: Deserialize<'a>>(frame: Frame<'a>) -> Result<M, Unreadable>
         Unreadable::NotAMessage(escape::bytes(error.to_string().as_bytes(), QUOTED))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+    use std::thread;
+
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    fn read<M: for<'a> Deserialize<'a>>(json: &str) -> Result<M, Unreadable> {
+        decode(Frame { kind: frame::MESSAGE, body: json.as_bytes() })
+    }
+
+    fn error_of(json: &str) -> String {
+        read::<Request>(json).unwrap_err().to_string()
+    }
+
+    /// What is sent is `json` to the byte, and it is read as the same.
+    fn check<M>(message: &M, json: &str)
+    where
+        M: Debug + PartialEq + Serialize + for<'a> Deserialize<'a>,
+    {
+        let payload = encode(message);
+        let (kind, body) = payload.payload().split_first().unwrap();
+        assert_eq!(*kind, 0x10);
+        assert_eq!(std::str::from_utf8(body).unwrap(), json);
+        assert_eq!(read::<M>(json).unwrap(), *message);
+
+        assert!(json.starts_with(r#"{"type":""#), "{json}");
+        if let Some((_, text)) = json.split_once(r#","text":""#) {
+            // The only quotes after it are its own and those that JSON escapes.
+            assert_eq!(
+                text.replace(r#"\""#, "").find('"'),
+                Some(text.replace(r#"\""#, "").len() - 2)
+            );
+            assert!(text.ends_with(r#""}"#), "{json}");
+        }
+    }
+
+    #[test]
+    fn requests_to_the_byte() {
+        let bob = || "bob".to_owned();
+        let team = || "team".to_owned();
+        let hello = Request::Hello { chat5: 1, name: "alice".to_owned() };
+        check(&hello, r#"{"type":"hello","chat5":1,"name":"alice"}"#);
+        let text = "\"hi\"\\\n\u{1b} é👋".to_owned();
+        check(
+            &Request::Say { text },
+            "{\"type\":\"say\",\"text\":\"\\\"hi\\\"\\\\\\n\\u001b é👋\"}",
+        );
+        let text = || "hi".to_owned();
+        check(
+            &Request::Private { to: bob(), text: text() },
+            r#"{"type":"private","to":"bob","text":"hi"}"#,
+        );
+        check(&Request::Names {}, r#"{"type":"names"}"#);
+        check(&Request::Status { status: None }, r#"{"type":"status"}"#);
+        for (status, word) in
+            [(Status::Normal, "normal"), (Status::Dnd, "dnd"), (Status::Away, "away")]
+        {
+            let json = format!(r#"{{"type":"status","status":"{word}"}}"#);
+            check(&Request::Status { status: Some(status) }, &json);
+            assert_eq!(status.as_str(), word);
+        }
+        check(
+            &Request::GroupSet { group: team(), members: vec![bob(), "carol".to_owned()] },
+            r#"{"type":"group-set","group":"team","members":["bob","carol"]}"#,
+        );
+        check(
+            &Request::GroupSend { group: team(), text: text() },
+            r#"{"type":"group-send","group":"team","text":"hi"}"#,
+        );
+        check(&Request::GroupLeave { group: team() }, r#"{"type":"group-leave","group":"team"}"#);
+        check(&Request::GroupDelete { group: team() }, r#"{"type":"group-delete","group":"team"}"#);
+        check(&Request::Typing {}, r#"{"type":"typing"}"#);
+        check(&Request::Ping {}, r#"{"type":"ping"}"#);
+        check(&Request::Pong {}, r#"{"type":"pong"}"#);
+    }
+
+    #[test]
+    fn events_to_the_byte() {
+        let (alice, bob, team) = (|| name("alice"), || name("bob"), || name("team"));
+        let text = || "hi".to_owned();
+        let people = || {
+            vec![
+                Person { name: alice(), status: Status::Normal },
+                Person { name: bob(), status: Status::Dnd },
+            ]
+        };
+        check(
+            &Event::Welcome { name: alice(), people: people() },
+            r#"{"type":"welcome","name":"alice","people":[{"name":"alice","status":"normal"},{"name":"bob","status":"dnd"}]}"#,
+        );
+        check(&Event::Joined { name: bob() }, r#"{"type":"joined","name":"bob"}"#);
+        check(&Event::Left { name: bob() }, r#"{"type":"left","name":"bob"}"#);
+        check(
+            &Event::Said { from: alice(), text: text() },
+            r#"{"type":"said","from":"alice","text":"hi"}"#,
+        );
+        check(
+            &Event::Private { from: alice(), to: bob(), text: text() },
+            r#"{"type":"private","from":"alice","to":"bob","text":"hi"}"#,
+        );
+        check(
+            &Event::Group { from: alice(), group: team(), text: text() },
+            r#"{"type":"group","from":"alice","group":"team","text":"hi"}"#,
+        );
+        check(
+            &Event::Names { people: people() },
+            r#"{"type":"names","people":[{"name":"alice","status":"normal"},{"name":"bob","status":"dnd"}]}"#,
+        );
+        check(
+            &Event::Status { name: bob(), status: Status::Away },
+            r#"{"type":"status","name":"bob","status":"away"}"#,
+        );
+        check(
+            &Event::GroupSet { group: team(), owner: alice(), members: vec![alice(), bob()] },
+            r#"{"type":"group-set","group":"team","owner":"alice","members":["alice","bob"]}"#,
+        );
+        check(
+            &Event::GroupLeft { group: team(), name: bob() },
+            r#"{"type":"group-left","group":"team","name":"bob"}"#,
+        );
+        check(
+            &Event::GroupOwner { group: team(), owner: bob() },
+            r#"{"type":"group-owner","group":"team","owner":"bob"}"#,
+        );
+        check(
+            &Event::GroupDeleted { group: team(), by: alice() },
+            r#"{"type":"group-deleted","group":"team","by":"alice"}"#,
+        );
+        check(&Event::Typing { name: bob() }, r#"{"type":"typing","name":"bob"}"#);
+        check(&Event::Notice { text: text() }, r#"{"type":"notice","text":"hi"}"#);
+        check(&Event::Refused { text: text() }, r#"{"type":"refused","text":"hi"}"#);
+        check(&Event::Ping {}, r#"{"type":"ping"}"#);
+        check(&Event::Pong {}, r#"{"type":"pong"}"#);
+    }
+
+    #[test]
+    fn every_reason_of_a_bye_to_the_byte() {
+        for (reason, word) in [
+            (Reason::NameTaken, "name-taken"),
+            (Reason::BadName, "bad-name"),
+            (Reason::Full, "full"),
+            (Reason::Protocol, "protocol"),
+            (Reason::Slow, "slow"),
+            (Reason::Silent, "silent"),
+            (Reason::Stopping, "stopping"),
+        ] {
+            let json = format!(r#"{{"type":"bye","reason":"{word}","text":"so long"}}"#);
+            check(&Event::Bye(Bye::new(reason, "so long")), &json);
+        }
+        assert_eq!(Bye::new(Reason::Full, "so long").to_string(), "so long");
+    }
+
+    #[test]
+    fn the_order_of_fields_and_the_space_between_them_are_free_for_who_writes_a_client() {
+        let json = " {\n \"text\" : \"h\\u0069\",\t\"type\":\"say\"}\r\n";
+        assert_eq!(read::<Request>(json).unwrap(), Request::Say { text: "hi".to_owned() });
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_is_said() {
+        for (json, wrong) in [
+            (r#"{"type":"say","text":"hi","to":"bob"}"#, "unknown field `to`"),
+            (r#"{"type":"names","all":true}"#, "unknown field `all`"),
+            (r#"{"type":"ping","text":""}"#, "unknown field `text`"),
+            (r#"{"type":"status","status":"dnd","for":1}"#, "unknown field `for`"),
+            (r#"{"type":"say"}"#, "missing field `text`"),
+            (r#"{"type":"hello","name":"alice"}"#, "missing field `chat5`"),
+            (r#"{"type":"private","to":"bob"}"#, "missing field `text`"),
+            (r#"{"text":"hi"}"#, "missing field `type`"),
+            (r#"{"type":"say","text":"hi","text":"ho"}"#, "duplicate field `text`"),
+            (r#"{"type":"say","type":"say","text":"hi"}"#, "duplicate field `type`"),
+            (r#"{"type":"shout","text":"hi"}"#, "unknown variant `shout`"),
+            (r#"{"type":"Say","text":"hi"}"#, "unknown variant `Say`"),
+            (r#"{"type":"said","from":"bob","text":"hi"}"#, "unknown variant `said`"),
+            (r#"{"type":"status","status":"gone"}"#, "a status is normal, dnd or away"),
+            (r#"{"type":"status","status":{"dnd":null}}"#, "expected a string"),
+            // Left out is the question; null is no answer.
+            (r#"{"type":"status","status":null}"#, "invalid type: null"),
+            (r#"{"type":"say","text":1}"#, "invalid type: integer `1`"),
+            (r#"{"type":"hello","chat5":-1,"name":"alice"}"#, "invalid value: integer `-1`"),
+            (r#"{"type":"say","text":"hi"} x"#, "trailing characters"),
+            (r#"{"type":"say","text":"hi""#, "EOF"),
+            (r#"{"type":"say","text":"\ud800"}"#, "hex escape"),
+            ("{\"type\":\"say\",\"text\":\"a\nb\"}", "control character"),
+            ("", "not a JSON object"),
+        ] {
+            let error = error_of(json);
+            assert!(error.starts_with("unreadable message: "), "{json}: {error}");
+            assert!(error.contains(wrong), "{json}: {error}");
+        }
+        assert!(read::<Event>(r#"{"type":"bye","reason":"full","text":"","more":1}"#).is_err());
+        assert!(read::<Event>(r#"{"type":"bye","reason":"bored","text":""}"#).is_err());
+        assert!(read::<Event>(r#"{"type":"joined","name":"no name"}"#).is_err());
+        let person = r#"{"name":"bob","status":"dnd","since":1}"#;
+        assert!(
+            read::<Event>(&format!(r#"{{"type":"names","people":[{person}]}}"#)).is_err(),
+            "of what is nested too"
+        );
+    }
+
+    #[test]
+    fn only_objects_are_messages() {
+        for json in ["null", "7", r#""say""#, "[]", r#"["say","hi"]"#, "\u{feff}{}"] {
+            assert_eq!(read::<Request>(json), Err(Unreadable::NotAnObject), "{json}");
+            assert_eq!(read::<Event>(json), Err(Unreadable::NotAnObject), "{json}");
+        }
+        assert!(read::<Request>(r#"{"type":["say"]}"#).is_err());
+        assert!(read::<Event>(r#"{"type":["say"]}"#).is_err());
+    }
+
+    #[test]
+    fn frames_of_another_kind_and_bytes_that_are_no_text() {
+        let frame = Frame { kind: 0x11, body: br#"{"type":"ping"}"# };
+        let error = decode::<Request>(frame).unwrap_err();
+        assert!(matches!(error, Unreadable::Kind(0x11)));
+        assert_eq!(error.to_string(), "unreadable message: frames of kind 11 are not known here");
+
+        let frame = Frame { kind: frame::MESSAGE, body: b"{\"type\":\"say\",\"text\":\"\xff\"}" };
+        let error = decode::<Request>(frame).unwrap_err();
+        assert_eq!(error, Unreadable::NotText);
+        assert_eq!(error.to_string(), "unreadable message: not UTF-8");
+    }
+
+    #[test]
+    fn deep_nesting_fits_the_stack_of_a_client_thread() {
+        let deep = frame::MAX_LENGTH / 2 - 100;
+        let lists = format!(r#"{{"x":{}1{}}}"#, "[".repeat(deep), "]".repeat(deep));
+        let objects = r#"{"x":"#.repeat(deep / 3);
+        let late = format!(r#"{{"type":"group-set","group":"g","members":{lists}}}"#);
+        let closed = format!(r#"{{"type":"say","text":{}1{}}}"#, "[".repeat(100), "]".repeat(100));
+        let stack = crate::limits::Limits::default().stack;
+        let thread = thread::Builder::new().stack_size(stack).spawn(move || {
+            for json in [&lists, &objects, &late, &closed] {
+                assert_eq!(read::<Request>(json), Err(Unreadable::TooDeep));
+                assert_eq!(read::<Event>(json), Err(Unreadable::TooDeep));
+            }
+        });
+        thread.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn nested_too_deeply_is_more_than_eight_that_are_open_and_in_no_text() {
+        let nested = |lists| {
+            let json = format!(r#"{{"x":{}1{}}}"#, "[".repeat(lists), "]".repeat(lists));
+            read::<Request>(&json).unwrap_err()
+        };
+        assert!(matches!(nested(7), Unreadable::NotAMessage(_)));
+        assert_eq!(nested(8), Unreadable::TooDeep);
+        // Nine beside each other are not in each other.
+        let json = format!(r#"{{"x":[{}1]}}"#, "[],".repeat(9));
+        assert!(matches!(read::<Request>(&json), Err(Unreadable::NotAMessage(_))));
+        for text in
+            ["[{".repeat(9), format!("\"{}", "[".repeat(9)), format!("\\\"{}", "[".repeat(9))]
+        {
+            let said = Request::Say { text };
+            let payload = encode(&said);
+            let frame = Frame { kind: frame::MESSAGE, body: &payload.payload()[1..] };
+            assert_eq!(decode::<Request>(frame), Ok(said));
+        }
+    }
+
+    #[test]
+    fn what_an_error_quotes_is_escaped_and_cut() {
+        let json = |kind: &str| format!(r#"{{"type":"{kind}"}}"#);
+        let error = error_of(&json("\u{202e}\\u001b"));
+        assert!(error.contains(r"unknown variant `\u{202e}\u{1b}`"), "{error}");
+        let error = error_of(&json(&"x".repeat(100_000)));
+        assert!(error.len() < 400 && error.ends_with(" bytes more)"), "{error}");
+    }
+}

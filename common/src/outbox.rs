@@ -227,7 +227,11 @@ impl Outbox {
         self.close(&mut lock(&self.state), None, false);
     }
 
-    /// No more frames; what is queued, and then `bye`, goes out within [`Limits::goodbye_within`].
+    /// No more frames; what is queued, and `bye`, goes out within [`Limits::goodbye_within`].
+    ///
+    /// `bye` follows the messages but overtakes file chunks: a peer that takes its bytes slowly
+    /// might not get it in time behind a full file lane, and being told why matters more than the
+    /// rest of a file, which is lost with the connection anyway.
     pub fn finish_with(&self, bye: &Bye) {
         self.close(&mut lock(&self.state), Some(bye), false);
     }
@@ -371,4 +375,332 @@ fn wait_timeout<'a, T>(
 ) -> MutexGuard<'a, T> {
     let woken = condvar.wait_timeout(guard, timeout);
     woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::frame::Frame;
+    use crate::message::Reason;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// What a test waits for, yet longer than a busy machine lets a thread wait.
+    const SOON: Duration = Duration::from_millis(250);
+    const LAST: u8 = 99;
+
+    /// For a queue of so many bytes whose peer is never stalled and has a day for the last words.
+    fn limits(queue: usize) -> Limits {
+        Limits { queue, goodbye_within: DAY, ..Limits::for_client() }
+    }
+
+    /// The frame of this number, which takes 100 bytes of a queue.
+    fn frame(number: u8) -> Outgoing {
+        Outgoing::from(vec![number; 100 - OVERHEAD])
+    }
+
+    fn frames(numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
+        numbers.into_iter().map(frame).collect()
+    }
+
+    /// Last words of this number.
+    fn bye(number: u8) -> Bye {
+        Bye::new(Reason::Stopping, number)
+    }
+
+    fn bye_in(frame: &Outgoing) -> Option<Bye> {
+        let (kind, body) = frame.payload().split_first()?;
+        match message::decode(Frame { kind: *kind, body }) {
+            Ok(Event::Bye(bye)) => Some(bye),
+            _ => None,
+        }
+    }
+
+    fn numbers<'a>(frames: impl IntoIterator<Item = &'a Outgoing>) -> Vec<u8> {
+        let number = |frame: &Outgoing| match bye_in(frame) {
+            Some(bye) => bye.text.parse().unwrap(),
+            None => frame.payload()[0],
+        };
+        frames.into_iter().map(number).collect()
+    }
+
+    fn next(outbox: &Outbox) -> Option<Vec<u8>> {
+        let mut batch = Vec::new();
+        outbox.next(&mut batch).then(|| numbers(&batch))
+    }
+
+    fn try_push(outbox: &Outbox, lane: Lane, number: u8) -> Result<(), Refused> {
+        outbox.try_push(lane, &mut frames([number]))
+    }
+
+    /// A queue that is full, of a peer that took nothing for so long that it is stalled.
+    fn stalled(limits: &Limits) -> Outbox {
+        let outbox = Outbox::new(limits);
+        assert_eq!(try_push(&outbox, Lane::Message, 1), Ok(()));
+        assert_eq!(outbox.check(), Ok(()));
+        until_stalled(&outbox);
+        outbox
+    }
+
+    fn until_stalled(outbox: &Outbox) {
+        while outbox.check().is_ok() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn as_many_bytes_as_fit_and_no_more() {
+        let outbox = Outbox::new(&limits(300));
+        let mut waiting = frames(1..=5);
+        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Err(Refused::Full));
+        assert_eq!(numbers(&waiting), [4, 5], "what is left is what was not queued");
+        assert_eq!(outbox.try_push(Lane::Message, &mut VecDeque::new()), Ok(()));
+
+        // What is being written counts until it is written.
+        assert_eq!(next(&outbox).unwrap(), [1, 2, 3]);
+        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Err(Refused::Full));
+        assert_eq!(numbers(&waiting), [4, 5]);
+        assert_eq!(try_push(&outbox, Lane::File, 6), Ok(()));
+        assert_eq!(next(&outbox).unwrap(), [6]);
+        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Ok(()));
+        assert!(waiting.is_empty());
+        assert_eq!(next(&outbox).unwrap(), [4, 5]);
+    }
+
+    #[test]
+    fn a_frame_larger_than_its_lane_fits_an_empty_one() {
+        let outbox = Outbox::new(&limits(50));
+        for lane in [Lane::Message, Lane::File] {
+            assert_eq!(try_push(&outbox, lane, 1), Ok(()));
+            assert_eq!(try_push(&outbox, lane, 2), Err(Refused::Full));
+        }
+    }
+
+    #[test]
+    fn messages_overtake_chunks_and_each_lane_keeps_its_order() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::File, frames([11, 12]));
+        outbox.push(Lane::Message, frames([1, 2]));
+        outbox.push(Lane::File, frames([13]));
+        outbox.push(Lane::Message, frames([3]));
+        assert_eq!(next(&outbox).unwrap(), [1, 2, 3, 11, 12, 13]);
+    }
+
+    #[test]
+    fn a_full_lane_does_not_block_the_other() {
+        let outbox = Outbox::new(&limits(100));
+        assert_eq!(try_push(&outbox, Lane::Message, 1), Ok(()));
+        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Full));
+        assert_eq!(try_push(&outbox, Lane::File, 11), Ok(()));
+        assert_eq!(try_push(&outbox, Lane::File, 12), Err(Refused::Full));
+    }
+
+    #[test]
+    fn a_batch_is_about_one_system_call() {
+        let outbox = Outbox::new(&limits(1_000_000));
+        let large = |number| Outgoing::from(vec![number; 30_000]);
+        outbox.push(Lane::Message, (1..=3).map(large).collect());
+        outbox.push(Lane::File, [Outgoing::from(vec![11; 100_000])].into());
+        outbox.push(Lane::File, frames([12]));
+        assert_eq!(next(&outbox).unwrap(), [1, 2]);
+        // A chunk does not make a message wait, nor a message that comes now.
+        assert_eq!(next(&outbox).unwrap(), [3]);
+        outbox.push(Lane::Message, frames([4]));
+        assert_eq!(next(&outbox).unwrap(), [4]);
+        assert_eq!(next(&outbox).unwrap(), [11]);
+        assert_eq!(next(&outbox).unwrap(), [12]);
+    }
+
+    #[test]
+    fn finish_lets_out_what_is_queued() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::Message, frames([1]));
+        outbox.push(Lane::File, frames([11]));
+        assert!(!outbox.is_closing());
+        outbox.finish();
+        assert!(outbox.is_closing());
+        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
+        // To who leaves is no error, and no reason to wait.
+        outbox.push(Lane::Message, frames([2]));
+        assert_eq!(next(&outbox).unwrap(), [1, 11]);
+        assert_eq!(outbox.took(1), Ok(()), "there is no deadline");
+        assert_eq!(next(&outbox), None);
+        assert_eq!(next(&outbox), None);
+    }
+
+    #[test]
+    fn last_words_follow_every_message_and_overtake_chunks() {
+        // There is always room for them.
+        let outbox = Outbox::new(&limits(100));
+        outbox.push(Lane::File, frames([11]));
+        outbox.push(Lane::Message, frames([1]));
+        outbox.finish_with(&bye(LAST));
+        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
+        assert_eq!(next(&outbox).unwrap(), [1, LAST, 11]);
+        assert_eq!(next(&outbox), None);
+    }
+
+    #[test]
+    fn there_are_no_words_after_the_last() {
+        for finish in [Outbox::finish as fn(&Outbox), |outbox| outbox.finish_with(&bye(98))] {
+            let outbox = Outbox::new(&limits(1000));
+            outbox.push(Lane::Message, frames([1]));
+            finish(&outbox);
+            outbox.finish_with(&bye(LAST));
+            outbox.finish();
+            let written = next(&outbox).unwrap();
+            assert!(written == [1] || written == [1, 98], "{written:?}");
+            outbox.abandon(&bye(LAST));
+            assert_eq!(next(&outbox), None);
+        }
+    }
+
+    #[test]
+    fn abandoned_is_what_is_queued_but_not_what_is_being_written() {
+        let outbox = Outbox::new(&limits(100));
+        outbox.push(Lane::Message, frames([1]));
+        let mut batch = Vec::new();
+        assert!(outbox.next(&mut batch));
+        outbox.push(Lane::File, frames([11]));
+        outbox.abandon(&bye(LAST));
+        assert_eq!(numbers(&batch), [1]);
+        assert_eq!(next(&outbox).unwrap(), [LAST]);
+        assert_eq!(next(&outbox), None);
+
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::Message, frames([1, 2]));
+        outbox.abandon(&bye(LAST));
+        assert_eq!(next(&outbox).unwrap(), [LAST]);
+    }
+
+    #[test]
+    fn the_earlier_deadline_counts() {
+        let mut outbox = Outbox::new(&limits(1000));
+        outbox.push(Lane::Message, frames([1]));
+        outbox.finish();
+        outbox.finish_with(&bye(LAST));
+        assert_eq!(outbox.took(1), Ok(()));
+        outbox.goodbye_within = Duration::ZERO;
+        outbox.finish_with(&bye(LAST));
+        assert_eq!(outbox.took(1), Err(Stalled));
+        outbox.goodbye_within = DAY;
+        outbox.finish_with(&bye(LAST));
+        outbox.finish();
+        assert_eq!(outbox.took(1), Err(Stalled));
+    }
+
+    #[test]
+    fn a_peer_whose_socket_takes_nothing_is_stalled() {
+        let start = Instant::now();
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        assert!(start.elapsed() >= SOON);
+        assert_eq!(outbox.check(), Err(Stalled));
+        assert_eq!(outbox.took(0), Ok(()), "it is for those who find it full to close it");
+        assert_eq!(outbox.check(), Err(Stalled));
+        outbox.took(1).unwrap();
+        assert_eq!(outbox.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_whose_socket_takes_next_to_nothing_is_stalled() {
+        let start = Instant::now();
+        let outbox = stalled(&Limits { portion_within: SOON, portion: 1000, ..limits(100) });
+        assert!(start.elapsed() >= SOON);
+        outbox.took(999).unwrap();
+        assert_eq!(outbox.check(), Err(Stalled), "one byte is missing");
+        outbox.took(1).unwrap();
+        assert_eq!(outbox.check(), Ok(()));
+        until_stalled(&outbox);
+        outbox.took(999).unwrap();
+        assert_eq!(outbox.check(), Err(Stalled), "which starts with nothing");
+    }
+
+    #[test]
+    fn who_finds_the_queue_of_a_stalled_peer_full_abandons_it() {
+        for limits in [
+            Limits { stalled_after: SOON, ..limits(100) },
+            Limits { portion_within: SOON, ..limits(100) },
+        ] {
+            let start = Instant::now();
+            let outbox = Outbox::new(&limits);
+            outbox.push(Lane::Message, frames([1]));
+            let mut batch = Vec::new();
+            assert!(outbox.next(&mut batch));
+            outbox.push(Lane::File, frames([11]));
+            assert!(!outbox.is_closing());
+            outbox.push(Lane::Message, frames([2]));
+            assert!(start.elapsed() >= SOON, "its patience was not waited for");
+            assert!(outbox.is_closing());
+            assert_eq!(numbers(&batch), [1]);
+            assert!(outbox.next(&mut batch));
+            let byes = batch.iter().map(bye_in).collect::<Vec<_>>();
+            assert_eq!(byes, [Some(Bye::from(Stalled))], "and nothing that was queued");
+            assert_eq!(next(&outbox), None);
+        }
+    }
+
+    #[test]
+    fn an_answer_never_waits() {
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        outbox.answer(frame(2));
+        assert!(!outbox.is_closing());
+        assert_eq!(next(&outbox).unwrap(), [1]);
+        outbox.push(Lane::File, frames([11]));
+        assert_eq!(next(&outbox).unwrap(), [11]);
+        outbox.answer(frame(3));
+        assert_eq!(next(&outbox).unwrap(), [3]);
+    }
+
+    #[test]
+    fn a_stalled_peer_that_closes_is_given_up() {
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        outbox.finish();
+        assert_eq!(outbox.took(0), Err(Stalled));
+        assert_eq!(outbox.took(1), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_whose_queue_was_empty_in_between_is_not_stalled() {
+        let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
+        assert_eq!(next(&outbox).unwrap(), [1]);
+        assert_eq!(outbox.check(), Err(Stalled));
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| next(&outbox));
+            while !lock(&outbox.state).writer_waits {
+                thread::yield_now();
+            }
+            let while_empty = outbox.check();
+            outbox.finish_with(&bye(LAST));
+            let anew = outbox.check();
+            assert_eq!(writer.join().unwrap().unwrap(), [LAST]);
+            assert_eq!(while_empty, Ok(()), "nothing waits for it");
+            assert_eq!(anew, Ok(()), "its time starts anew");
+        });
+    }
+
+    #[test]
+    fn who_waits_for_room_gets_it_or_is_let_go() {
+        for (closes, expected) in [(false, &[1, 2][..]), (true, &[1])] {
+            let outbox = Outbox::new(&limits(100));
+            outbox.push(Lane::Message, frames([1]));
+            thread::scope(|scope| {
+                let sender = scope.spawn(|| outbox.push(Lane::Message, frames([2])));
+                while lock(&outbox.state).senders_wait == 0 {
+                    thread::yield_now();
+                }
+                let mut written = Vec::new();
+                if closes {
+                    outbox.finish();
+                }
+                while written.len() < expected.len() {
+                    written.extend(next(&outbox).unwrap());
+                }
+                sender.join().unwrap();
+                outbox.finish();
+                assert_eq!(next(&outbox), None);
+                assert_eq!(written, expected);
+            });
+        }
+    }
 }

@@ -182,16 +182,24 @@ impl Room {
         requests.into_iter().flat_map(|request| self.request(from, request, now)).collect()
     }
 
-    /// Someone who is here asks for something at the time `now`, or for something unreadable.
+    /// Someone who is here asks for something at the time `now`, or for something unreadable; who
+    /// has left is not heard.
     pub fn request(
         &mut self,
         from: PeerId,
         request: Result<Request, Unreadable>,
         now: Instant,
     ) -> Vec<Delivery> {
+        if !self.people.contains_key(&from) {
+            return Vec::new();
+        }
         let outcome = request.map_err(|error| error.to_string());
         let outcome = outcome.and_then(|request| self.outcome(from, request, now));
-        outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })])
+        let mut deliveries =
+            outcome.unwrap_or_else(|text| vec![only(from, Event::Refused { text })]);
+        // What is said in an empty room.
+        deliveries.retain(|delivery| !delivery.to.is_empty());
+        deliveries
     }
 
     fn outcome(&mut self, from: PeerId, request: Request, now: Instant) -> Outcome {
@@ -390,7 +398,7 @@ impl Room {
     }
 }
 
-/// Answers a request of a peer that has just left.
+/// Stands where a peer or group is looked up that [`Room::request`] has found already.
 const NOT_HERE: &str = "you are not here any more";
 
 fn only(id: PeerId, event: Event) -> Delivery {

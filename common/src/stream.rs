@@ -12,7 +12,6 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -27,6 +26,7 @@ use socket2::Type;
 use crate::pcap::Capture;
 use crate::pcap::Flow;
 use crate::pcap::Side;
+use crate::sync::Mutex;
 use crate::sync::lock;
 
 /// Connections that the system completes before they are accepted. Over the standard library's

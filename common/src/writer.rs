@@ -74,3 +74,161 @@ pub fn send_queued<W: Write>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::message::Bye;
+    use crate::outbox::Lane;
+    use crate::outbox::Stalled;
+
+    /// What a test waits for.
+    const SOON: Duration = Duration::from_millis(100);
+
+    /// A stream of which each write takes so many bytes; nothing is an interruption.
+    struct Takes<S> {
+        sizes: S,
+        bytes: Vec<u8>,
+        writes: usize,
+    }
+
+    impl<S: Iterator<Item = usize>> Write for Takes<S> {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.writes += 1;
+            let size = self.sizes.next().ok_or(io::ErrorKind::BrokenPipe)?.min(buffer.len());
+            self.bytes.extend_from_slice(&buffer[..size]);
+            if size == 0 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(size) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn writer<S: Iterator<Item = usize>>(sizes: S) -> frame::Writer<Takes<S>> {
+        frame::Writer::new(Takes { sizes, bytes: Vec::new(), writes: 0 }, "alice")
+    }
+
+    /// The sizes of writes of which one takes a byte in so long, and the others nothing.
+    fn one_byte_each(pause: Duration, start: Instant) -> impl Iterator<Item = usize> {
+        let mut taken = 0;
+        std::iter::from_fn(move || {
+            thread::yield_now();
+            let is_due = start.elapsed() >= pause * taken;
+            taken += u32::from(is_due);
+            Some(usize::from(is_due))
+        })
+    }
+
+    fn push(outbox: &Outbox, lane: Lane, payloads: &[&[u8]]) {
+        let frames = payloads.iter().map(|payload| Outgoing::from(payload.to_vec()));
+        outbox.push(lane, frames.collect());
+    }
+
+    fn as_it_is<W: Write>(frames: &mut frame::Writer<W>, frame: &Outgoing) -> io::Result<()> {
+        frames.push(frame.payload())
+    }
+
+    fn is_stalled(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Stalled>())
+    }
+
+    #[test]
+    fn what_is_queued_goes_out_whole_however_little_each_write_takes() {
+        for most in [1, 2, 7, 1000] {
+            let outbox = Outbox::new(&Limits::for_client());
+            push(&outbox, Lane::File, &[b"\x11chunk"]);
+            push(&outbox, Lane::Message, &[b"\x10a", b"\x10bc"]);
+            outbox.finish();
+            // Every other write takes nothing.
+            let mut frames = writer([0, most].into_iter().cycle());
+            send_queued(&mut frames, &outbox, as_it_is).unwrap();
+            let wire = b"\0\0\0\x02\x10a\0\0\0\x03\x10bc\0\0\0\x06\x11chunk";
+            assert_eq!(frames.stream().bytes, wire);
+            assert_eq!(frames.stream().writes, 2 * wire.len().div_ceil(most));
+            assert_eq!(frames.pending(), 0);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_one_write_and_the_end_of_an_empty_queue_none() {
+        let outbox = Outbox::new(&Limits::for_client());
+        push(&outbox, Lane::Message, &[b"\x10x".as_slice(); 100]);
+        outbox.finish();
+        let mut frames = writer(std::iter::once(1000));
+        send_queued(&mut frames, &outbox, as_it_is).unwrap();
+        assert_eq!(frames.stream().bytes.len(), 600);
+        send_queued(&mut frames, &outbox, as_it_is).unwrap();
+        assert_eq!(frames.stream().writes, 1);
+    }
+
+    #[test]
+    fn what_is_put_is_what_is_sent_and_a_failure_to_put_ends_it() {
+        let outbox = Outbox::new(&Limits::for_client());
+        push(&outbox, Lane::Message, &[b"\x10a", b"\x10b"]);
+        outbox.finish();
+        let mut frames = writer(std::iter::repeat(1000));
+        let put = |frames: &mut frame::Writer<_>, frame: &Outgoing| match frame.payload() {
+            b"\x10a" => frames.push(b"\x21A"),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        };
+        let error = send_queued(&mut frames, &outbox, put).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+
+        let outbox = Outbox::new(&Limits::for_client());
+        push(&outbox, Lane::Message, &[b"\x10a"]);
+        outbox.finish();
+        let mut frames = writer(std::iter::repeat(1000));
+        send_queued(&mut frames, &outbox, put).unwrap();
+        assert_eq!(frames.stream().bytes, b"\0\0\0\x02\x21A");
+    }
+
+    #[test]
+    fn a_stream_that_fails_ends_it() {
+        let outbox = Outbox::new(&Limits::for_client());
+        push(&outbox, Lane::Message, &[b"\x10hi"]);
+        let mut frames = writer(std::iter::once(3));
+        let error = send_queued(&mut frames, &outbox, as_it_is).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(frames.pending(), 4);
+    }
+
+    #[test]
+    fn who_leaves_and_takes_nothing_is_given_up_when_he_is_stalled() {
+        let start = Instant::now();
+        let outbox = Outbox::new(&Limits { stalled_after: SOON, ..Limits::for_client() });
+        push(&outbox, Lane::Message, &[b"\x10hi"]);
+        outbox.finish();
+        let mut frames = writer(std::iter::repeat(0));
+        let error = send_queued(&mut frames, &outbox, as_it_is).unwrap_err();
+        assert!(is_stalled(&error), "{error}");
+        assert!(start.elapsed() >= SOON);
+    }
+
+    #[test]
+    fn who_takes_something_is_not_stalled() {
+        // As long as it takes a byte before its patience is over it may take longer than that.
+        let outbox = Outbox::new(&Limits { stalled_after: SOON, ..Limits::for_client() });
+        push(&outbox, Lane::Message, &[b"\x10hello"]);
+        outbox.finish();
+        let start = Instant::now();
+        let mut frames = writer(one_byte_each(SOON / 4, start));
+        send_queued(&mut frames, &outbox, as_it_is).unwrap();
+        assert!(start.elapsed() > 2 * SOON);
+    }
+
+    #[test]
+    fn last_words_that_nobody_takes_in_time_are_given_up() {
+        let start = Instant::now();
+        let outbox = Outbox::new(&Limits { goodbye_within: SOON, ..Limits::for_client() });
+        outbox.finish_with(&Bye::stopping());
+        // It takes a byte now and then, but there is no more time.
+        let mut frames = writer(one_byte_each(SOON / 10, start));
+        let error = send_queued(&mut frames, &outbox, as_it_is).unwrap_err();
+        assert!(is_stalled(&error), "{error}");
+        assert!(start.elapsed() >= SOON);
+    }
+}

@@ -30,24 +30,24 @@ use common::writer::Writer;
 use crate::connection;
 
 /// What all threads of a server share.
-struct Server {
-    limits: Limits,
-    settings: connection::Settings,
-    registry: sync::Mutex<Registry>,
+pub struct Server {
+    pub limits: Limits,
+    pub settings: connection::Settings,
+    pub registry: sync::Mutex<Registry>,
 }
 
 /// The room, and the queue of everyone in it.
-struct Registry {
-    room: room::Room,
-    peers: BTreeMap<room::PeerId, Arc<Outbox>>,
+pub struct Registry {
+    pub room: room::Room,
+    pub peers: BTreeMap<room::PeerId, Arc<Outbox>>,
 }
 
 /// A peer in the room, out of it when this is dropped: also when its thread panics.
-struct Presence<'a> {
-    server: &'a Server,
-    id: room::PeerId,
+pub struct Presence<'a> {
+    pub server: &'a Server,
+    pub id: room::PeerId,
     /// Address and name, for the log.
-    label: String,
+    pub label: String,
 }
 
 /// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
@@ -114,7 +114,7 @@ impl Server {
 
     /// First into every queue as far as it has room, in the order that the lock gives to all;
     /// then, holding no lock, the rest into those that were full, as soon as they are not.
-    fn deliver(&self, registry: sync::MutexGuard<'_, Registry>, deliveries: Vec<room::Delivery>) {
+    pub fn deliver(&self, registry: sync::MutexGuard<Registry>, deliveries: Vec<room::Delivery>) {
         let mut full = Vec::new();
         for (id, mut frames) in room::frames(deliveries) {
             let Some(outbox) = registry.peers.get(&id) else { continue };
