@@ -26,7 +26,7 @@ const ORDINARY: [&str; 2] =
     ["This frame initiates the connection closing", "This frame undergoes the connection closing"];
 
 /// The bytes of each direction of a connection: from port, to port.
-type Streams = BTreeMap<(u16, u16), Vec<u8>>;
+type Streams = BTreeMap<(usize, usize), Vec<u8>>;
 
 /// Whether tshark is there; where it has to be (in CI) its absence is a failure.
 fn has_tshark() -> bool {
@@ -58,17 +58,33 @@ fn streams(file: &Path) -> Streams {
 }
 
 fn try_streams(file: &Path) -> Result<Streams, String> {
-    let fields = ["-T", "fields", "-e", "tcp.srcport", "-e", "tcp.dstport", "-e", "tcp.payload"];
+    let fields = [
+        "-T",
+        "fields",
+        "-e",
+        "tcp.srcport",
+        "-e",
+        "tcp.dstport",
+        "-e",
+        "tcp.seq",
+        "-e",
+        "tcp.payload",
+    ];
     let mut streams = Streams::new();
     for line in try_tshark(file, &fields)? {
         let mut fields = line.split('\t');
-        let mut port = || fields.next().expect("a field").parse().expect("a port");
-        let ports = (port(), port());
+        let mut number = || fields.next().and_then(|field| field.parse::<usize>().ok());
+        let (from, to, next) = (number(), number(), number().expect("a sequence number"));
+        let stream = streams.entry((from.expect("a port"), to.expect("a port"))).or_default();
         let payload = fields.next().unwrap_or_default().as_bytes();
         let bytes = payload
             .chunks(2)
             .map(|hex| u8::from_str_radix(str::from_utf8(hex).expect("hex"), 16).expect("hex"));
-        streams.entry(ports).or_default().extend(bytes);
+        // By its number, the first after the SYN being 1: on lo a segment may come twice.
+        for (offset, byte) in (next.max(1) - 1..).zip(bytes) {
+            stream.resize(stream.len().max(offset + 1), 0);
+            stream[offset] = byte;
+        }
     }
     Ok(streams)
 }
