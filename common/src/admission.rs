@@ -162,7 +162,9 @@ mod tests {
             socket.bind(&from.into()).unwrap();
             socket.connect(&self.listener.address().into()).unwrap();
             let stream = self.listener.accept().unwrap();
-            Guest { permit: self.admission.admit(&stream), stream, client: socket.into() }
+            let client = TcpStream::from(socket);
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            Guest { permit: self.admission.admit(&stream), stream, client }
         }
 
         fn unfinished(&self) -> Vec<u64> {
@@ -263,7 +265,12 @@ mod tests {
             unfinished.is_closed();
             established.is_open();
             drop(unfinished);
-            assert!(!closing.is_finished(), "somebody is still there");
+            // Not for ever, but longer than it would take to leave.
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(100) {
+                assert!(!closing.is_finished(), "somebody is still there");
+                thread::yield_now();
+            }
             drop(established);
             closing.join().unwrap();
         });
