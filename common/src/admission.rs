@@ -4,9 +4,11 @@
 //! one. So there are at most [`Limits::unfinished`] of them, and
 //! [`Limits::unfinished_per_address`] from one address. When one more comes, the one that has
 //! been silent longest is closed and the newcomer is let in: an honest client says hello at once,
-//! so it is never the silent one. All of them have the same absolute deadline.
+//! so among silent ones it is never the one. (A crowd that keeps sending single bytes outlasts it, for
+//! the time of the deadline.) All of them have the same absolute deadline.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::limits::Limits;
@@ -15,6 +17,9 @@ use crate::sync::Arc;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::lock;
+
+/// A crowd is worth a line in the log, not a line for each of it.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts the connections of a server.
 pub struct Admission {
@@ -26,6 +31,7 @@ pub struct Admission {
 #[derive(Default)]
 struct State {
     next: u64,
+    warned: Option<Instant>,
     /// Those that have not said hello, by number.
     unfinished: BTreeMap<u64, Stream>,
     permits: usize,
@@ -48,16 +54,28 @@ impl Admission {
     pub fn admit(self: &Arc<Admission>, stream: &Stream) -> Permit {
         stream.set_deadline(self.limits.hello_within);
         let mut state = lock(&self.state);
-        if let Some(number) = self.one_too_many(&state, stream)
-            && let Some(silent) = state.unfinished.remove(&number)
-        {
-            log::warn!("{}: closed, too many connections wait for a hello", silent.peer());
-            silent.close();
+        let silent = self.one_too_many(&state, stream);
+        let silent = silent.and_then(|number| state.unfinished.remove(&number));
+        let warned =
+            silent.is_some() && state.warned.is_none_or(|warned| warned.elapsed() > WARN_EVERY);
+        if warned {
+            state.warned = Some(Instant::now());
         }
         let number = state.next;
         state.next += 1;
         state.permits += 1;
         state.unfinished.insert(number, stream.clone());
+        drop(state);
+        // Without the lock: whoever reads the log may be slow.
+        if let Some(silent) = silent {
+            silent.close();
+            if warned {
+                let peer = silent.peer();
+                log::warn!(
+                    "{peer}: closed, like others soon, too many connections wait for a hello"
+                );
+            }
+        }
         Permit { admission: Arc::clone(self), number }
     }
 

@@ -12,9 +12,7 @@ use std::sync::Arc;
 
 use clap::ArgAction;
 use clap::Args;
-use clap::Command;
 use clap::builder::RangedU64ValueParser;
-use clap::error::ErrorKind;
 
 use crate::face;
 use crate::limits::Limits;
@@ -24,6 +22,9 @@ use crate::pcap::Capture;
 use crate::stream;
 use crate::stream::Listener;
 use crate::stream::Stream;
+
+/// The exit code for arguments that make no sense, as clap has it.
+const WRONG_USAGE: u8 = 2;
 
 /// The arguments of `server`.
 #[derive(Args, Debug)]
@@ -55,7 +56,8 @@ pub struct ClientArgs {
 
 #[derive(Args, Debug)]
 struct Watch {
-    /// Write this program's own traffic as a capture for Wireshark; - is stdout.
+    /// Write this program's own traffic as a capture for Wireshark: real payload, synthesised TCP/IP
+    /// headers. With - it goes to stdout, and everything else to stderr.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Show each frame on stderr; -vv with a hex dump.
@@ -86,9 +88,9 @@ impl ServerArgs {
             log::warn!("other machines can reach this server: {exposed}");
         }
         let banner = format!("listening on {}", listener.address());
-        match &self.watch.pcap {
-            Some(path) if path.as_os_str() == "-" => writeln!(io::stderr(), "{banner}")?,
-            _ => writeln!(io::stdout(), "{banner}")?,
+        match self.watch.is_on_stdout() {
+            true => writeln!(io::stderr(), "{banner}")?,
+            false => writeln!(io::stdout(), "{banner}")?,
         }
         serve(&listener, &Limits { max_clients: self.max_clients, ..Limits::default() });
         capture.inspect(Capture::finish);
@@ -111,14 +113,17 @@ impl ClientArgs {
     ) -> Result<ExitCode, E> {
         logging::init(true, self.watch.verbose);
         let Some(name) = self.name.or_else(face::ask_name) else {
-            let missing = "a client in a pipe cannot ask for a name: add --name NAME";
-            Command::new("client").error(ErrorKind::MissingRequiredArgument, missing).exit();
+            writeln!(
+                io::stderr(),
+                "error: who are you? Add --name NAME (a client in a pipe cannot ask)"
+            )?;
+            return Ok(ExitCode::from(WRONG_USAGE));
         };
         let capture = self.watch.capture()?;
         let addresses = resolve("server", &self.address, port)?;
         let stream = Stream::connect(&addresses, capture.as_ref())
             .map_err(|error| stream::explain_connect(&addresses, error, package))?;
-        let (face, input) = face::open();
+        let (face, input) = face::open(self.watch.is_on_stdout());
         let ended = chat(&stream, &name, (Arc::clone(&face), input));
         stream.close();
         capture.inspect(Capture::finish);
@@ -129,6 +134,10 @@ impl ClientArgs {
 }
 
 impl Watch {
+    fn is_on_stdout(&self) -> bool {
+        self.pcap.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
     fn capture(&self) -> io::Result<Option<Capture>> {
         let Some(path) = &self.pcap else { return Ok(None) };
         let capture = Capture::create(path);

@@ -102,6 +102,7 @@ pub const GROUP: Command = Command {
     parse: |rest, _| {
         let (verb, rest) = word(rest);
         let (group, rest) = word(rest);
+        let group = group.strip_prefix('#').unwrap_or(group);
         let group = Some(group.to_owned()).filter(|group| !group.is_empty())?;
         let request = match verb {
             "set" => {
@@ -130,7 +131,7 @@ pub fn parse(line: &str, commands: &[Command]) -> Result<Action, String> {
     if line.is_empty() {
         return Ok(Action::Show(Vec::new()));
     }
-    let action = match line.strip_prefix('@') {
+    let action = match line.trim_start().strip_prefix('@') {
         None => Action::Send(Request::Say { text: line.to_owned() }),
         Some(command) => parse_command(command, commands)?,
     };
@@ -157,7 +158,9 @@ fn help(topic: &str, commands: &[Command]) -> Vec<String> {
 
 fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     let (first, rest) = word(line);
-    let is_it = |command: &&Command| command.word == first && command.word != PRIVATE.word;
+    let is_it = |command: &&Command| {
+        command.word.eq_ignore_ascii_case(first) && command.word != PRIVATE.word
+    };
     if let Some(command) = commands.iter().find(is_it) {
         let usage = || format!("the right form is: {}", command.usage.join(" | "));
         return (command.parse)(rest, commands).ok_or_else(usage);
@@ -166,9 +169,9 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
         Ok(name) if name.is_reserved() => {
             Err(format!("there is no @{name} here; @help shows what there is"))
         }
-        Ok(_) if rest.is_empty() => {
-            Err(format!("the right form is: @{first} text; @help shows all commands"))
-        }
+        Ok(_) if rest.is_empty() => Err(format!(
+            "@{first} is no command (@help shows all), and to write to {first}: @{first} text"
+        )),
         Ok(_) => Ok(Action::Send(Request::Private { to: first.to_owned(), text: rest.to_owned() })),
         Err(_) => {
             Err(format!("@{first} is neither a command nor a name; @help shows all commands"))
@@ -253,6 +256,7 @@ mod tests {
             ),
             ("@group send team two  words", Request::GroupSend { group: group(), text: text() }),
             ("@group leave team", Request::GroupLeave { group: group() }),
+            ("@group leave #team", Request::GroupLeave { group: group() }),
             ("@group delete team", Request::GroupDelete { group: group() }),
         ] {
             assert_eq!(request(line), expected, "{line}");
@@ -265,6 +269,7 @@ mod tests {
             assert_eq!(request(said), Request::Say { text: said.to_owned() });
         }
         assert_eq!(request("hi \t"), Request::Say { text: "hi".to_owned() });
+        assert_eq!(parse(" @QUIT", ALL), Ok(Action::Quit), "commands are known in any case");
         for blank in ["", " ", "\t \u{a0}"] {
             assert_eq!(parse(blank, ALL), Ok(Action::Show(Vec::new())), "{blank:?}");
         }
@@ -286,7 +291,6 @@ mod tests {
             ("@group leave team now", "@group leave NAME"),
             ("@group delete team now", "@group delete NAME"),
             ("@group join team", "@group send NAME text"),
-            ("@bob", "@bob text"),
         ] {
             let wrong = error(line);
             assert!(
@@ -298,9 +302,10 @@ mod tests {
 
     #[test]
     fn what_is_no_command_here_and_no_name_is_never_said_to_anybody() {
-        for line in ["@send report.pdf", "@secret bob key hi", "@server hi", "@QUIT", "@Names"] {
+        for line in ["@send report.pdf", "@secret bob key hi", "@server hi", "@Open 1 key"] {
             assert!(error(line).contains("@help"), "{line}");
         }
+        assert!(error("@bob").contains("to write to bob: @bob text"));
         for line in ["@", "@é hi", "@a.b hi", "@123456789012345678901 hi"] {
             assert!(error(line).contains("neither a command nor a name"), "{line}");
         }

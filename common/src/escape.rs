@@ -13,7 +13,7 @@ const NEEDED_IN_TEXT: [char; 3] = ['\u{200C}', '\u{200D}', '\u{FE0F}'];
 ///
 /// Everything else is escaped: control characters (Unicode category Cc), `Bidi_Control`,
 /// `Default_Ignorable_Code_Point`, line and paragraph separators, interlinear annotations.
-pub fn is_plain(c: char) -> bool {
+fn is_plain(c: char) -> bool {
     if c.is_control() {
         return false;
     }

@@ -35,7 +35,9 @@ const SMALL: usize = 4 * 1024;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The length is over [`MAX_LENGTH`].
-    #[error("a frame claims {0} bytes, at most {MAX_LENGTH} are allowed")]
+    #[error(
+        "a frame claims {0} bytes, at most {MAX_LENGTH} are allowed: does the other side speak this protocol?"
+    )]
     TooLong(u32),
     /// The length is 0: not even a kind.
     #[error("a frame of no bytes, not even its kind")]

@@ -30,7 +30,7 @@ pub struct Heartbeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Lost {
     /// It did not answer.
-    #[error("nothing came from it for too long, not even an answer to a ping")]
+    #[error("nothing came for too long, not even an answer to a ping")]
     Silent,
     /// It does not even take the ping.
     #[error(transparent)]

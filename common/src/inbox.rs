@@ -24,6 +24,8 @@ pub struct Inbox {
     requests: Vec<Result<Request, Unreadable>>,
     /// Unreadable ones that are still allowed.
     patience: u32,
+    /// One of them has an answer that is much longer than itself.
+    heavy: bool,
     open: bool,
     end: Result<(), Bye>,
 }
@@ -32,7 +34,7 @@ impl Inbox {
     /// For the client that the log calls `label`.
     pub fn new(label: &str, limits: &Limits) -> Inbox {
         let (label, patience) = (label.to_owned(), limits.unreadable);
-        Inbox { label, requests: Vec::new(), patience, open: true, end: Ok(()) }
+        Inbox { label, requests: Vec::new(), patience, heavy: false, open: true, end: Ok(()) }
     }
 
     /// Takes what was received. An end, an error and one unreadable message too many close it,
@@ -50,6 +52,7 @@ impl Inbox {
                 self.close(Err(Bye::unreadable()));
             }
         }
+        self.heavy |= matches!(request, Ok(Request::Names {} | Request::GroupSet { .. }));
         self.requests.push(request);
     }
 
@@ -65,11 +68,12 @@ impl Inbox {
 
     /// Whether the requests have to be handled now, although `more` may be at hand.
     pub fn is_full(&self, more: bool) -> bool {
-        !more || !self.open || self.requests.len() >= TOGETHER
+        !more || !self.open || self.heavy || self.requests.len() >= TOGETHER
     }
 
     /// Takes the requests out, in the order in which they came.
     pub fn requests(&mut self) -> Vec<Result<Request, Unreadable>> {
+        self.heavy = false;
         mem::take(&mut self.requests)
     }
 
@@ -187,5 +191,22 @@ mod tests {
             assert_eq!(inbox.requests(), []);
         }
         assert!(inbox.is_open());
+    }
+
+    #[test]
+    fn a_request_with_a_long_answer_is_handled_before_the_next() {
+        let mut inbox = inbox();
+        for request in
+            [Request::Names {}, Request::GroupSet { group: "team".to_owned(), members: Vec::new() }]
+        {
+            let outgoing = message::encode(&request);
+            let (kind, body) = outgoing.payload().split_first().unwrap();
+            inbox.take(Ok(Some(Frame { kind: *kind, body })));
+            assert!(inbox.is_full(true));
+            assert_eq!(inbox.requests(), [Ok(request)]);
+            take_say(&mut inbox, "hi");
+            assert!(!inbox.is_full(true));
+            inbox.requests();
+        }
     }
 }

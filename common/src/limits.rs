@@ -57,7 +57,7 @@ impl Limits {
     /// wait for slow recipients.
     pub fn for_client() -> Limits {
         let day = Duration::from_secs(24 * 60 * 60);
-        Limits { stalled_after: day, portion_within: day, ..Limits::default() }
+        Limits { stalled_after: day, portion_within: day, goodbye_within: day, ..Limits::default() }
     }
 
     /// Connections that have not said hello yet: all together.

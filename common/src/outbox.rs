@@ -84,6 +84,8 @@ struct State {
     writer_waits: bool,
     senders_wait: usize,
     ending: Ending,
+    /// The writing thread has taken everything to the end, and failed nowhere.
+    done: bool,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +126,7 @@ impl Outbox {
                 writer_waits: false,
                 senders_wait: 0,
                 ending: Ending::Open,
+                done: false,
             }),
             queued: Condvar::new(),
             room: Condvar::new(),
@@ -188,6 +191,7 @@ impl Outbox {
             }
             state.progress = None;
             if !matches!(state.ending, Ending::Open) {
+                state.done = true;
                 return false;
             }
             state.writer_waits = true;
@@ -241,9 +245,9 @@ impl Outbox {
         self.close(&mut lock(&self.state), Some(bye), true);
     }
 
-    /// Whether the connection is to end, be it after what is still queued.
-    pub fn is_closing(&self) -> bool {
-        !matches!(lock(&self.state).ending, Ending::Open)
+    /// Whether it was finished and everything in it has been sent: not after a failure.
+    pub fn is_done(&self) -> bool {
+        lock(&self.state).done
     }
 
     fn close(&self, state: &mut State, bye: Option<&Bye>, drop_queued: bool) {
@@ -449,6 +453,10 @@ mod tests {
         }
     }
 
+    fn is_closing(outbox: &Outbox) -> bool {
+        !matches!(lock(&outbox.state).ending, Ending::Open)
+    }
+
     #[test]
     fn as_many_bytes_as_fit_and_no_more() {
         let outbox = Outbox::new(&limits(300));
@@ -517,9 +525,9 @@ mod tests {
         let outbox = Outbox::new(&limits(1000));
         outbox.push(Lane::Message, frames([1]));
         outbox.push(Lane::File, frames([11]));
-        assert!(!outbox.is_closing());
+        assert!(!is_closing(&outbox));
         outbox.finish();
-        assert!(outbox.is_closing());
+        assert!(is_closing(&outbox));
         assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
         // To who leaves is no error, and no reason to wait.
         outbox.push(Lane::Message, frames([2]));
@@ -628,10 +636,10 @@ mod tests {
             let mut batch = Vec::new();
             assert!(outbox.next(&mut batch));
             outbox.push(Lane::File, frames([11]));
-            assert!(!outbox.is_closing());
+            assert!(!is_closing(&outbox));
             outbox.push(Lane::Message, frames([2]));
             assert!(start.elapsed() >= SOON, "its patience was not waited for");
-            assert!(outbox.is_closing());
+            assert!(is_closing(&outbox));
             assert_eq!(numbers(&batch), [1]);
             assert!(outbox.next(&mut batch));
             let byes = batch.iter().map(bye_in).collect::<Vec<_>>();
@@ -644,7 +652,7 @@ mod tests {
     fn an_answer_never_waits() {
         let outbox = stalled(&Limits { stalled_after: SOON, ..limits(100) });
         outbox.answer(frame(2));
-        assert!(!outbox.is_closing());
+        assert!(!is_closing(&outbox));
         assert_eq!(next(&outbox).unwrap(), [1]);
         outbox.push(Lane::File, frames([11]));
         assert_eq!(next(&outbox).unwrap(), [11]);

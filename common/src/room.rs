@@ -138,8 +138,8 @@ impl Room {
         }
         if self.people.len() >= self.max_people {
             let text = format!(
-                "this server has room for {} clients and all are here; try again later, or start it \
-                 with a larger --max-clients",
+                "this server has room for {} clients and all are here; try again later, or have \
+                 it started with a larger --max-clients",
                 self.max_people
             );
             return Err(Bye::new(Reason::Full, text));
@@ -283,10 +283,14 @@ impl Room {
             return Err(format!("there is a group #{} already, choose another name", taken.name));
         }
         let owned = self.groups.values().filter(|group| group.owner == from).count();
-        if owned >= GROUPS_EACH || self.groups.len() >= GROUPS {
-            return Err(
-                "there are too many groups: @group delete NAME ends one of yours".to_owned()
-            );
+        if owned >= GROUPS_EACH {
+            return Err(format!("you own {owned} groups already: @group delete NAME ends one"));
+        }
+        if self.groups.len() >= GROUPS {
+            return Err("there are too many groups on this server for another one".to_owned());
+        }
+        if listed.len() > self.people.len() {
+            return Err("that lists more names than there are people; @names shows them".to_owned());
         }
         let mut members = BTreeSet::from([from]);
         for listed in listed {

@@ -34,6 +34,8 @@ use crate::sync::lock;
 const BACKLOG: i32 = 1024;
 /// How long one write may take; then the writing thread looks whether it should go on.
 const WRITE_TICK: Duration = Duration::from_millis(100);
+/// The same on Windows, where a write that timed out is the end of the connection.
+const WINDOWS_WRITE: Duration = Duration::from_secs(3);
 /// Before a listener that was refused a connection (no descriptors left) tries again.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// For a connection to be opened.
@@ -84,8 +86,12 @@ impl Stream {
     ) -> io::Result<Stream> {
         // A chat message is small and somebody waits for it: Nagle's algorithm would hold it back.
         tcp.set_nodelay(true)?;
-        let tick = if cfg!(windows) { WRITE_TICK * 30 } else { WRITE_TICK };
-        tcp.set_write_timeout(Some(tick))?;
+        match opener {
+            Side::Remote if cfg!(windows) => tcp.set_write_timeout(Some(WINDOWS_WRITE))?,
+            // A client waits for its server, which may itself be waiting for others.
+            Side::Local if cfg!(windows) => {}
+            _ => tcp.set_write_timeout(Some(WRITE_TICK))?,
+        }
         let local = tcp.local_addr()?;
         let flow = capture.map(|capture| capture.flow(local, peer, opener));
         let unfinished = Mutex::new(None);
@@ -165,7 +171,7 @@ impl Drop for Inner {
     }
 }
 
-/// The addresses that `text` names: `host`, `host:port`, `[IPv6]:port` or `:port`, with
+/// The addresses that `text` names: `host`, `host:port`, `[IPv6]:port`, `:port` or `port`, with
 /// `default` where parts are missing.
 ///
 /// # Errors
@@ -174,8 +180,9 @@ pub fn resolve(text: &str, default: SocketAddr) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = match text.parse::<IpAddr>() {
         Ok(ip) => return Ok(vec![SocketAddr::new(ip, default.port())]),
         Err(_) => match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            None if text.parse::<u16>().is_ok() => ("", Some(text)),
+            _ => (text, None),
         },
     };
     let port = match port {
@@ -276,6 +283,8 @@ pub struct Listener {
 pub struct Stop {
     stopped: Arc<AtomicBool>,
     address: SocketAddr,
+    /// Kept ready: when it is needed descriptors may have run out.
+    wake: Arc<Mutex<Option<Socket>>>,
 }
 
 impl Listener {
@@ -292,7 +301,10 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let tcp = TcpListener::from(socket);
-        let stop = Stop { stopped: Arc::default(), address: tcp.local_addr()? };
+        let address = tcp.local_addr()?;
+        let wake = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let wake = Arc::new(Mutex::new(Some(wake)));
+        let stop = Stop { stopped: Arc::default(), address, wake };
         Ok(Listener { tcp, stop, capture })
     }
 
@@ -345,9 +357,12 @@ impl Stop {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        let wake = SocketAddr::new(ip, self.address.port());
-        // Where it cannot be opened, descriptors have run out and accept is polling anyway.
-        let _ = TcpStream::connect_timeout(&wake, Duration::from_secs(1));
+        let mut address = self.address;
+        address.set_ip(ip);
+        // Once is enough, and where it fails accept is not waiting.
+        if let Some(socket) = lock(&self.wake).take() {
+            let _ = socket.connect_timeout(&address.into(), Duration::from_secs(1));
+        }
     }
 
     /// Stops at Ctrl-C or SIGTERM.

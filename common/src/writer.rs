@@ -2,7 +2,8 @@
 
 use std::io;
 use std::io::Write;
-use std::thread;
+use std::sync::mpsc;
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
 use crate::frame;
@@ -15,11 +16,29 @@ use crate::sync::spawn;
 
 /// A running writing thread.
 #[derive(Debug)]
-pub struct Writer(JoinHandle<()>);
+pub struct Writer {
+    thread: JoinHandle<()>,
+    /// Dropped when the reading thread has left.
+    reads: Sender<()>,
+}
+
+/// Ends the connection with the thread, also if that panics.
+struct Ends {
+    outbox: Arc<Outbox>,
+    stream: Stream,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.outbox.finish();
+        self.stream.close();
+    }
+}
 
 impl Writer {
     /// Spawns a thread in which `send_queued` sends what is in `outbox` to its end, and which then
-    /// ends our direction of `stream`, and the other too if the peer does not in time.
+    /// ends our direction of `stream`, and the other too if the peer does not in time or this is
+    /// dropped.
     ///
     /// # Errors
     /// If the system refuses a thread.
@@ -29,26 +48,26 @@ impl Writer {
         limits: &Limits,
         send_queued: impl FnOnce(&Outbox) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Writer> {
-        let (outbox, stream) = (Arc::clone(outbox), stream.clone());
-        let goodbye_within = limits.goodbye_within;
+        let ends = Ends { outbox: Arc::clone(outbox), stream: stream.clone() };
+        let (goodbye_within, (reads, reader)) = (limits.goodbye_within, mpsc::channel());
         let body = move || {
-            if let Err(error) = send_queued(&outbox) {
-                log::info!("{}: nothing more can be sent: {error}", stream.peer());
+            if let Err(error) = send_queued(&ends.outbox) {
+                log::info!("{}: closed, nothing more can be sent: {error}", ends.stream.peer());
             }
-            outbox.finish();
-            stream.finish();
-            // The reading thread leaves at the end of the peer's direction, and unparks this one.
-            thread::park_timeout(goodbye_within);
-            stream.close();
+            ends.outbox.finish();
+            ends.stream.finish();
+            // The reading thread leaves at the end of the peer's direction. Either is an end.
+            let _ = reader.recv_timeout(goodbye_within);
         };
-        spawn("writer", limits.stack, body).map(Writer)
+        let thread = spawn("writer", limits.stack, body)?;
+        Ok(Writer { thread, reads })
     }
 
     /// The reading thread has left: waits until what is queued is sent or given up.
     pub fn end(self) {
-        self.0.thread().unpark();
+        drop(self.reads);
         // A panic in it has been reported by the panic itself.
-        let _ = self.0.join();
+        let _ = self.thread.join();
     }
 }
 
@@ -77,6 +96,7 @@ pub fn send_queued<W: Write>(
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
     use std::time::Duration;
     use std::time::Instant;
 

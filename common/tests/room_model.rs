@@ -240,6 +240,9 @@ impl Model {
                 {
                     return None;
                 }
+                if members.len() > self.here.len() {
+                    return None;
+                }
                 let mut ids = vec![id];
                 for member in &members {
                     ids.push(self.called(member)?.id);
@@ -497,6 +500,27 @@ fn who_may_come_in() {
 }
 
 #[test]
+fn a_closed_room_lets_nobody_in() {
+    let mut room = room();
+    room.close();
+    assert_eq!(reason(join(&mut room, "alice")).0, Reason::Stopping);
+}
+
+#[test]
+fn a_group_lists_no_more_names_than_there_are_people() {
+    let mut room = room();
+    let (alice, _, _) = join(&mut room, "alice").unwrap();
+    let set = |names: usize| Request::GroupSet {
+        group: "team".to_owned(),
+        members: vec!["alice".to_owned(); names],
+    };
+    let refused = room.request(alice, Ok(set(2)), Instant::now());
+    assert!(matches!(refused[0].event, Event::Refused { .. }), "{refused:?}");
+    let made = room.request(alice, Ok(set(1)), Instant::now());
+    assert!(matches!(made[0].event, Event::GroupSet { .. }), "{made:?}");
+}
+
+#[test]
 fn a_full_room_says_so_until_somebody_leaves() {
     let mut room = Room::new(&Limits { max_clients: 2, ..limits() });
     let (alice, _, _) = join(&mut room, "alice").unwrap();
@@ -573,7 +597,7 @@ fn a_person_owns_at_most_sixteen_groups() {
         let made = room.request(alice, Ok(set(group, "bob")), now);
         assert!(matches!(made[0].event, Event::GroupSet { .. }), "{made:?}");
     }
-    assert!(refusal(&room.request(alice, Ok(set(16, "bob")), now)).contains("too many groups"));
+    assert!(refusal(&room.request(alice, Ok(set(16, "bob")), now)).contains("16 groups already"));
     // Being in groups of others is not owning them; one that is deleted makes room.
     let made = room.request(bob, Ok(set(16, "alice")), now);
     assert!(matches!(made[0].event, Event::GroupSet { .. }), "{made:?}");

@@ -46,7 +46,7 @@ pub fn run(
     let outbox = Arc::new(Outbox::new(&limits));
     outbox.push(Lane::Message, message::hello(name).into());
     let send = move |outbox: &Outbox| sender.send_queued(outbox);
-    Writer::spawn(&outbox, stream, &limits, send)?;
+    let _writer = Writer::spawn(&outbox, stream, &limits, send)?;
     let client = Client { limits, outbox, face };
     let listener = client.clone();
     sync::spawn("input", client.limits.stack, move || {
@@ -78,10 +78,11 @@ impl Client {
 
     /// From the connection to the face; an error unless the person has left.
     fn receive(&self, mut receiver: connection::Receiver) -> Result<()> {
-        let mut unreadable = 0;
+        let (mut welcomed, mut unreadable) = (false, 0);
         while let Some(frame) = receiver.receive().context("the server is lost")? {
             match message::decode(frame) {
                 Ok(Event::Welcome { .. }) => {
+                    welcomed = true;
                     let heartbeat = Heartbeat::new(&self.limits, &self.outbox, message::ping());
                     receiver.frames.set_heartbeat(heartbeat)?;
                 }
@@ -95,7 +96,7 @@ impl Client {
                 }
             }
         }
-        ensure!(self.outbox.is_closing(), "the server is gone");
+        ensure!(welcomed && self.outbox.is_done(), "the server is gone");
         Ok(())
     }
 }

@@ -65,9 +65,14 @@ pub trait Input: Send {
 /// What a client needs of a face: its output and its input.
 pub type Pair = (Arc<dyn Face>, Box<dyn Input>);
 
-/// The face for this process's standard streams.
-pub fn open() -> Pair {
-    (Arc::new(piped::Piped::new(io::stdout())), Box::new(piped::Lines::new(io::stdin())))
+/// The face for this process's standard streams. Where stdout is `taken`, by a capture, the chat
+/// is shown on stderr.
+pub fn open(taken: bool) -> Pair {
+    let output: Arc<dyn Face> = match taken {
+        false => Arc::new(piped::Piped::new(io::stdout())),
+        true => Arc::new(piped::Piped::new(io::stderr())),
+    };
+    (output, Box::new(piped::Lines::new(io::stdin())))
 }
 
 /// Asks for a name, if there is somebody to ask; `None` if not.

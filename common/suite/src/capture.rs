@@ -278,3 +278,21 @@ pub fn the_chat_survives_its_capture<S: Stage>() {
     server.kill().expect("it runs");
     server.wait().expect("it ends");
 }
+
+/// With `--pcap -` a client's chat is on stderr, so that stdout is a capture and nothing else.
+pub fn a_clients_capture_has_stdout_alone<S: Stage>() {
+    if !has_tshark() {
+        return;
+    }
+    let server = ServerProgram::start::<S>(&[]);
+    let address = server.address.to_string();
+    let mut command = Command::new(S::binary());
+    command.args(["client", &address, "--name", "alice", "--pcap", "-"]);
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "* alice joined\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("alice");
+    std::fs::write(&file, output.stdout).expect("it can be written");
+    assert_eq!(streams(&file).len(), 2, "both directions of one connection");
+}

@@ -159,7 +159,7 @@ pub fn misuse<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);
     let mut alice = server.client::<S>("alice");
     for (typed, answer) in [
-        ("@nosuch", "! the right form is: @nosuch text"),
+        ("@nosuch", "! @nosuch is no command (@help shows all)"),
         ("@é hi", "! @é is neither a command nor a name"),
         ("@", "! @ is neither a command nor a name"),
         ("@group", "! the right form is: @group set NAME user1,user2 | @group send NAME text"),

@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 use std::net::TcpListener;
 use std::process::Command;
 use std::process::Stdio;
+use std::thread;
 
 use crate::Stage;
+use crate::peer::Peer;
 use crate::process::Program;
 use crate::process::ServerProgram;
 
@@ -95,6 +97,50 @@ pub fn the_end_of_input<S: Stage>() {
         assert_eq!(bob.line(), Some(format!("alice: {number}")));
     }
     bob.expect(&["* alice left"]);
+}
+
+/// However long the server takes for it: here it waits for somebody who does not read.
+pub fn the_end_of_input_at_a_slow_server<S: Stage>() {
+    const LINES: usize = 6_000;
+    let server = ServerProgram::start::<S>(&[]);
+    let mut bob = server.client::<S>("bob");
+    let carol = Peer::join::<S>(server.address, "carol");
+    bob.expect(&["* carol joined"]);
+    let mut alice = server.client::<S>("alice");
+    bob.expect(&["* alice joined"]);
+    let long = "x".repeat(4000);
+    let reader = thread::spawn(move || {
+        for number in 0..LINES {
+            // Carol is closed for not reading somewhere on the way.
+            let mut line = bob.line();
+            if line.as_deref() == Some("* carol left") {
+                line = bob.line();
+            }
+            let text = line.expect("all of them");
+            assert!(text.starts_with(&format!("alice: {number} ")), "{number}: {}", &text[..20]);
+        }
+    });
+    for number in 0..LINES {
+        alice.type_line(&format!("{number} {long}"));
+    }
+    assert_eq!(alice.end().0, Some(0));
+    reader.join().expect("bob gets everything");
+    drop(carol);
+}
+
+/// A client that has not been let in when the server goes away has not left cleanly.
+pub fn a_server_that_never_answers<S: Stage>() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let mut alice = Program::start::<S>(&["client", &address, "--name", "alice"]);
+    alice.type_line("important");
+    alice.end_input();
+    let (mut stream, _) = listener.accept().expect("she connects");
+    // Everything that she sends, to its end; and then our end, without an answer.
+    std::io::copy(&mut stream, &mut std::io::sink()).expect("it can be read");
+    drop(stream);
+    let (code, lines, _) = alice.end();
+    assert_eq!((code, lines), (Some(1), vec!["! the server is gone".to_owned()]));
 }
 
 /// A line that is not UTF-8 is refused where it was typed, and the next one goes through.

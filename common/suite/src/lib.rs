@@ -125,6 +125,8 @@ macro_rules! command_line_suite {
             no_such_address
             a_reserved_name
             the_end_of_input
+            the_end_of_input_at_a_slow_server
+            a_server_that_never_answers
             input_that_is_no_text
             views_of_frames
             reachable_from_outside
@@ -186,6 +188,7 @@ macro_rules! capture_suite {
             #[cfg(unix)] nothing_to_say_to_a_capture
             #[cfg(target_os = "linux")] the_same_as_a_capture_of_lo
             the_chat_survives_its_capture
+            a_clients_capture_has_stdout_alone
         });
     };
 }
