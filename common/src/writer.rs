@@ -96,6 +96,9 @@ pub fn send_queued<W: Write>(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::Ipv4Addr;
+    use std::net::TcpListener;
     use std::thread;
     use std::time::Duration;
     use std::time::Instant;
@@ -103,6 +106,7 @@ mod tests {
     use super::*;
     use crate::message::Bye;
     use crate::outbox::Lane;
+    use crate::outbox::Refused;
     use crate::outbox::Stalled;
 
     /// What a test waits for, yet longer than a busy machine lets a thread wait.
@@ -252,5 +256,20 @@ mod tests {
         let error = send_queued(&mut frames, &outbox, as_it_is).unwrap_err();
         assert!(is_stalled(&error), "{error}");
         assert!(start.elapsed() >= SOON);
+    }
+
+    #[test]
+    fn a_panic_in_the_thread_ends_the_connection_and_the_queue() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = Stream::connect(&[listener.local_addr().unwrap()], None).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let outbox = Arc::new(Outbox::new(&Limits::for_client()));
+        let send = |_: &Outbox| panic!("as it was told to");
+        let writer = Writer::spawn(&outbox, &stream, &Limits::for_client(), send).unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        writer.end();
+        let refused = outbox.try_push(Lane::Message, &mut Outgoing::from(vec![0]).into());
+        assert_eq!(refused, Err(Refused::Closed));
+        assert!(!outbox.is_done(), "nothing says that everything was sent");
     }
 }

@@ -255,11 +255,7 @@ pub fn out_of_descriptors<S: Stage>() {
     let mut alice = server.client::<S>("alice");
     let mut bob = server.client::<S>("bob");
     alice.expect(&["* bob joined"]);
-    let used = std::fs::read_dir(format!("/proc/{}/fd", server.program.pid())).unwrap();
-    let used = used.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let used = used.map(|number| number.parse::<u64>().unwrap()).collect::<Vec<_>>();
-    let free = (0..).find(|number| !used.contains(number)).unwrap();
-    let scarce = Scarce::limit(&server, Resource::Nofile, free);
+    let scarce = Scarce::limit(&server, Resource::Nofile, first_free(&server));
 
     let address = server.address.to_string();
     let mut carol = Program::start::<S>(&["client", &address, "--name", "carol"]);
@@ -384,6 +380,28 @@ pub fn a_panic_in_one_thread<S: Stage>() {
         alice.send(&json!({"type": "say", "text": "still here"}));
         bob.expect(&json!({"type": "said", "from": "alice", "text": "still here"}));
     }
+}
+
+/// The descriptor that the server would get next.
+#[cfg(target_os = "linux")]
+fn first_free(server: &ServerProgram) -> u64 {
+    let used = std::fs::read_dir(format!("/proc/{}/fd", server.program.pid())).unwrap();
+    let used = used.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let used = used.map(|number| number.parse::<u64>().unwrap()).collect::<Vec<_>>();
+    (0..).find(|number| !used.contains(number)).unwrap()
+}
+
+/// Ctrl-C works when there is not a single descriptor left.
+#[cfg(target_os = "linux")]
+pub fn stopped_without_descriptors<S: Stage>() {
+    let server = ServerProgram::start::<S>(&[]);
+    let mut alice = server.client::<S>("alice");
+    // On Linux the waiting accept has its descriptor already, and sleeps on.
+    let scarce = Scarce::limit(&server, Resource::Nofile, first_free(&server));
+    server.program.ctrl_c();
+    alice.expect(&["! the server stops"]);
+    assert_eq!(server.program.end().0, Some(0));
+    drop(scarce);
 }
 
 /// A client process that is killed has left, too.
