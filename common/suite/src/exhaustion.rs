@@ -391,19 +391,6 @@ fn first_free(server: &ServerProgram) -> u64 {
     (0..).find(|number| !used.contains(number)).unwrap()
 }
 
-/// Ctrl-C works when there is not a single descriptor left.
-#[cfg(target_os = "linux")]
-pub fn stopped_without_descriptors<S: Stage>() {
-    let server = ServerProgram::start::<S>(&[]);
-    let mut alice = server.client::<S>("alice");
-    // On Linux the waiting accept has its descriptor already, and sleeps on.
-    let scarce = Scarce::limit(&server, Resource::Nofile, first_free(&server));
-    server.program.ctrl_c();
-    alice.expect(&["! the server stops"]);
-    assert_eq!(server.program.end().0, Some(0));
-    drop(scarce);
-}
-
 /// A client process that is killed has left, too.
 pub fn a_killed_client<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);

@@ -171,7 +171,6 @@ macro_rules! exhaustion_suite {
             a_full_house
             who_has_left_has_no_seat
             #[cfg(target_os = "linux")] out_of_descriptors
-            #[cfg(target_os = "linux")] stopped_without_descriptors
             #[cfg(target_os = "linux")] out_of_threads
             a_killed_server
             a_client_that_ends_inside_a_frame
