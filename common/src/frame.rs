@@ -131,7 +131,7 @@ impl<R: Read> Reader<R> {
     /// The next frame, or `None` where the stream ended between two frames.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`enum@Error`].
     pub fn read(&mut self) -> Result<Option<Frame<'_>>, Error> {
         let mut since = None;
         let length = loop {

@@ -24,6 +24,7 @@ use crate::limits::Limits;
 use crate::message;
 use crate::message::Bye;
 use crate::message::Event;
+use crate::sync::Arc;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
@@ -32,6 +33,8 @@ use crate::sync::lock;
 /// Most bytes in one batch, so that a batch is about one system call and what overtakes it does
 /// not wait long.
 const BATCH: usize = 64 * 1024;
+/// How long a sender that waits for one peer does not look after the others.
+const TICK: Duration = Duration::from_millis(20);
 /// What a frame costs beyond its own bytes, so that a queue of tiny ones is bounded too.
 const OVERHEAD: usize = HEADER + 32;
 
@@ -149,16 +152,23 @@ impl Outbox {
     /// Queues frames, waiting for room. If the peer is stalled there will be none: then it is
     /// abandoned. For a peer that is leaving the frames are dropped.
     pub fn push(&self, lane: Lane, mut frames: VecDeque<Outgoing>) {
+        while self.push_some(lane, &mut frames) {}
+    }
+
+    /// Queues what there is room for and waits a little if that was not all; whether to go on.
+    fn push_some(&self, lane: Lane, frames: &mut VecDeque<Outgoing>) -> bool {
         let mut state = lock(&self.state);
-        while let Err(Refused::Full) = self.queue(&mut state, lane, &mut frames) {
-            let Some(patience) = self.patience(&state) else {
-                self.close(&mut state, Some(&Bye::from(Stalled)), true);
-                return;
-            };
-            state.senders_wait += 1;
-            state = wait_timeout(&self.room, state, patience);
-            state.senders_wait -= 1;
+        if self.queue(&mut state, lane, frames) != Err(Refused::Full) {
+            return false;
         }
+        let Some(patience) = self.patience(&state) else {
+            self.close(&mut state, Some(&Bye::from(Stalled)), true);
+            return false;
+        };
+        state.senders_wait += 1;
+        state = wait_timeout(&self.room, state, patience.min(TICK));
+        state.senders_wait -= 1;
+        true
     }
 
     /// Queues the answer to a ping. Where there is no room for it, what fills the queue is as
@@ -322,6 +332,15 @@ impl Outbox {
     }
 }
 
+/// As [`Outbox::push`] for several peers in one common wait: who has room first is served first,
+/// and what one of them takes its time for does not keep the others waiting.
+pub fn push_all(lane: Lane, mut full: Vec<(Arc<Outbox>, VecDeque<Outgoing>)>) {
+    while let Some((first, frames)) = full.first_mut() {
+        first.push_some(lane, frames);
+        full.retain_mut(|(outbox, frames)| outbox.try_push(lane, frames) == Err(Refused::Full));
+    }
+}
+
 impl LaneState {
     fn push(&mut self, frame: Outgoing) {
         self.bytes += cost(&frame);
@@ -451,6 +470,30 @@ mod tests {
         while outbox.check().is_ok() {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn one_full_queue_does_not_keep_another_waiting() {
+        let limits = Limits { queue: 1, ..Limits::for_client() };
+        let [alice, bob] = [(); 2].map(|()| Arc::new(Outbox::new(&limits)));
+        let frame = |text: &[u8]| Outgoing::from(text.to_vec());
+        for outbox in [&alice, &bob] {
+            outbox.push(Lane::Message, frame(b"first").into());
+        }
+        let full = vec![
+            (Arc::clone(&alice), frame(b"second").into()),
+            (Arc::clone(&bob), frame(b"second").into()),
+        ];
+        let sender = thread::spawn(move || push_all(Lane::Message, full));
+        // Bob's queue is emptied; alice's stays full, and is the one that is waited for.
+        let mut batch = Vec::new();
+        for expected in ["first", "second"] {
+            assert!(bob.next(&mut batch));
+            assert_eq!(batch, [frame(expected.as_bytes())]);
+        }
+        assert!(!sender.is_finished());
+        alice.finish();
+        sender.join().unwrap();
     }
 
     fn is_closing(outbox: &Outbox) -> bool {

@@ -17,6 +17,7 @@ use common::inbox::Inbox;
 use common::limits::Limits;
 use common::message;
 use common::message::Bye;
+use common::outbox;
 use common::outbox::Lane;
 use common::outbox::Outbox;
 use common::outbox::Refused;
@@ -113,7 +114,7 @@ impl Server {
     }
 
     /// First into every queue as far as it has room, in the order that the lock gives to all;
-    /// then, holding no lock, the rest into those that were full, as soon as they are not.
+    /// then, holding no lock, the rest in one common wait for those that were full.
     pub fn deliver(&self, registry: sync::MutexGuard<Registry>, deliveries: Vec<room::Delivery>) {
         let mut full = Vec::new();
         for (id, mut frames) in room::frames(deliveries) {
@@ -123,9 +124,7 @@ impl Server {
             }
         }
         drop(registry);
-        for (outbox, frames) in full {
-            outbox.push(Lane::Message, frames);
-        }
+        outbox::push_all(Lane::Message, full);
     }
 }
 
