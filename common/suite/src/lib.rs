@@ -4,7 +4,7 @@
 //! [`chat_suite!`]; each becomes a test of its own. There are three ways in:
 //!
 //! - [`process`]: the stage's binary, its standard streams, signals and exit codes;
-//! - [`server`]: the stage's server in this process, with [`Limits`](common::limits::Limits) that
+//! - [`server`]: the stage's server in this process, with [`Limits`] that
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
 
