@@ -18,6 +18,9 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use crate::command;
+use crate::command::Action;
+use crate::command::Command;
 use crate::face;
 use crate::face::Face;
 use crate::face::Input;
@@ -74,8 +77,8 @@ impl Face for Screen {
 }
 
 impl Input for Keyboard {
-    fn line(&mut self) -> Option<Result<String, String>> {
-        self.0.recv().ok().map(Ok)
+    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>> {
+        self.0.recv().ok().map(|line| command::parse(&line, commands))
     }
 }
 

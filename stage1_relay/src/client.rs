@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
-use common::command;
+use common::command::Action;
+use common::command::Command;
 use common::face;
 use common::heartbeat::Heartbeat;
 use common::limits::Limits;
@@ -36,7 +37,7 @@ struct Client {
 pub fn run(
     stream: &Stream,
     settings: &connection::Settings,
-    commands: &'static [command::Command],
+    commands: &'static [Command],
     name: &Name,
     (face, input): face::Pair,
 ) -> Result<()> {
@@ -60,16 +61,14 @@ pub fn run(
 
 impl Client {
     /// From the face to the connection.
-    fn listen(&self, mut input: Box<dyn face::Input>, commands: &[command::Command]) -> Result<()> {
-        while let Some(line) = input.line() {
-            match line.and_then(|line| command::parse(&line, commands)) {
-                Ok(command::Action::Send(request)) => {
+    fn listen(&self, mut input: Box<dyn face::Input>, commands: &'static [Command]) -> Result<()> {
+        while let Some(action) = input.next(commands) {
+            match action {
+                Ok(Action::Send(request)) => {
                     self.outbox.push(Lane::Message, message::encode(&request).into());
                 }
-                Ok(command::Action::Show(lines)) => {
-                    lines.into_iter().try_for_each(|line| self.face.notice(line))?;
-                }
-                Ok(command::Action::Quit) => break,
+                Ok(Action::Show(lines)) => self.face.notices(lines)?,
+                Ok(Action::Quit) => break,
                 Err(wrong) => self.face.error(wrong)?,
             }
         }
@@ -81,8 +80,9 @@ impl Client {
         let (mut welcomed, mut unreadable) = (false, 0);
         while let Some(frame) = receiver.receive().context("the server is lost")? {
             match message::decode(frame) {
-                Ok(Event::Welcome { .. }) => {
+                Ok(event @ Event::Welcome { .. }) => {
                     welcomed = true;
+                    self.face.show(&event)?;
                     let heartbeat = Heartbeat::new(&self.limits, &self.outbox, message::ping());
                     receiver.frames.set_heartbeat(heartbeat)?;
                 }

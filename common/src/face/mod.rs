@@ -12,6 +12,8 @@ use std::io::IsTerminal;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::command::Action;
+use crate::command::Command;
 use crate::escape;
 use crate::message::Event;
 use crate::name::Name;
@@ -35,6 +37,14 @@ pub trait Face: Send + Sync {
         self.show(&Event::Notice { text })
     }
 
+    /// Shows several of these.
+    ///
+    /// # Errors
+    /// As [`Face::show`].
+    fn notices(&self, lines: Vec<String>) -> io::Result<()> {
+        lines.into_iter().try_for_each(|line| self.notice(line))
+    }
+
     /// Shows the body of a message that cannot be read: the bytes themselves, escaped, because they
     /// are what a tampered record leaves.
     ///
@@ -53,13 +63,13 @@ pub trait Face: Send + Sync {
     }
 }
 
-/// Where lines come from that a person types.
+/// Where it comes from what a person wants.
 pub trait Input: Send {
-    /// The next line; `None` at the end of input.
+    /// What is asked for next, in these commands; `None` at the end of input.
     ///
     /// # Errors
-    /// If the line cannot be read; the next one may be.
-    fn line(&mut self) -> Option<Result<String, String>>;
+    /// A sentence that says what is wrong with a line; the next one may be right.
+    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>>;
 }
 
 /// What a client needs of a face: its output and its input.

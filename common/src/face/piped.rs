@@ -9,6 +9,9 @@ use std::io::Write;
 
 use super::Face;
 use super::Input;
+use crate::command;
+use crate::command::Action;
+use crate::command::Command;
 use crate::escape;
 use crate::message::Event;
 use crate::message::Person;
@@ -55,6 +58,13 @@ impl<R: Read> Lines<R> {
 }
 
 impl<R: Read + Send> Input for Lines<R> {
+    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>> {
+        self.line().map(|line| line.and_then(|line| command::parse(&line, commands)))
+    }
+}
+
+impl<R: Read> Lines<R> {
+    /// The next line; `None` at the end of input.
     fn line(&mut self) -> Option<Result<String, String>> {
         let mut line = Vec::new();
         match self.input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
@@ -75,9 +85,7 @@ impl<R: Read + Send> Input for Lines<R> {
             format!("not sent, this line is not UTF-8: {line}")
         }))
     }
-}
 
-impl<R: Read> Lines<R> {
     /// Reads to the end of a line that is too long, keeping nothing of it.
     fn skip_line(&mut self) -> Result<String, String> {
         // Where this fails the input has ended, and the next read says so.
