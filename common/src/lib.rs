@@ -20,6 +20,7 @@
 //! | [`command`] | the `@` commands that a person types |
 //! | [`face`] | how a person sees the chat |
 //! | [`tour`] | what the stages' guided tours are made of |
+//! | [`style`] | colours that can be read on any background, and whether anybody wants them |
 //! | [`escape`] | makes whatever came from a peer safe to show |
 //! | [`logging`] | the log on stderr, and the views of `-v` and `-vv` |
 //! | [`sync`] | locks and threads, exchanged for models of them in the concurrency tests |
@@ -40,6 +41,7 @@ pub mod outbox;
 pub mod pcap;
 pub mod room;
 pub mod stream;
+pub mod style;
 pub mod sync;
 pub mod tour;
 pub mod writer;

@@ -10,7 +10,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
-use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -41,17 +40,29 @@ pub fn init(quiet: bool, verbose: u8) {
     let _ = log::set_logger(&Stderr);
 }
 
+/// Shows the log with `show` instead of on stderr, from now on: for a program that has another use
+/// for its terminal.
+pub fn show_with(show: impl Fn(&str) + Send + 'static) {
+    *SHOW.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(show));
+}
+
 /// Hands what `-vv` would show to the receiver instead: for a program that shows it in its own
 /// way. There is one receiver, the last.
 pub fn record() -> Receiver<String> {
     let (lines, receiver) = mpsc::channel();
-    *RECORDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
+    show_with(move |line| {
+        // The receiver may have seen enough.
+        let _ = lines.send(line.to_owned());
+    });
     init(false, 2);
     receiver
 }
 
 /// Where the log goes, if not to stderr.
-static RECORDER: Mutex<Option<Sender<String>>> = Mutex::new(None);
+static SHOW: Mutex<Option<Show>> = Mutex::new(None);
+
+/// Shows a line of the log, or several.
+type Show = Box<dyn Fn(&str) + Send>;
 
 /// Shows one frame, where `-v` or `-vv` asked for it; `arrow` is `->` for one that is sent and
 /// `<-` for one that came.
@@ -86,19 +97,22 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if let Some(recorder) = &*RECORDER.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Its receiver may have seen enough.
-            let _ = recorder.send(record.args().to_string());
+        // Ours end at `debug`; the libraries' own steps are no part of any view.
+        if record.level() == Level::Trace {
             return;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (seconds, millis) = (now.as_secs(), now.subsec_millis());
-        let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
         let level = match record.level() {
             Level::Error => "error: ",
             Level::Warn => "warning: ",
             _ => "",
         };
+        if let Some(show) = &*SHOW.lock().unwrap_or_else(PoisonError::into_inner) {
+            show(&format!("{level}{}", record.args()));
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, millis) = (now.as_secs(), now.subsec_millis());
+        let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
         // Nobody may be reading stderr; the chat goes on.
         let _ =
             writeln!(io::stderr(), "{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}", record.args());
