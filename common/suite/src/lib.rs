@@ -1,9 +1,10 @@
 //! The black-box suite: scenarios over sockets and processes that every stage passes unchanged.
 //!
 //! A stage's `tests/suite.rs` implements [`Stage`], its driver, and names the scenarios with
-//! [`chat_suite!`]; each becomes a test of its own. There are three ways in:
+//! [`chat_suite!`]; each becomes a test of its own. There are four ways in:
 //!
 //! - [`process`]: the stage's binary, its standard streams, signals and exit codes;
+//! - [`terminal`]: the same in a pseudo-terminal, by its screen;
 //! - [`server`]: the stage's server in this process, with [`Limits`] that
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
@@ -29,6 +30,7 @@ pub mod peer;
 pub mod process;
 pub mod server;
 pub mod slow;
+pub mod terminal;
 
 use std::path::Path;
 use std::time::Duration;
