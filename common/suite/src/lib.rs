@@ -24,6 +24,8 @@ pub mod capture;
 pub mod chat;
 pub mod command_line;
 pub mod exhaustion;
+#[cfg(unix)]
+pub mod face;
 pub mod hostile;
 pub mod limits;
 pub mod peer;
@@ -178,6 +180,29 @@ macro_rules! exhaustion_suite {
             a_client_that_ends_inside_a_frame
             a_killed_client
             #[cfg(unix)] a_server_that_is_stopped
+        });
+    };
+}
+
+/// Makes a test of each scenario of a client in a terminal, on systems with a shell.
+#[macro_export]
+macro_rules! face_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, face {
+            #[cfg(unix)] lines_that_come_never_tear_the_line_being_typed
+            #[cfg(unix)] a_flood_while_somebody_types
+            #[cfg(unix)] editing_and_history
+            #[cfg(unix)] completion
+            #[cfg(unix)] status_and_typing
+            #[cfg(unix)] a_name_is_asked_for
+            #[cfg(unix)] leaving
+            #[cfg(unix)] a_lost_server
+            #[cfg(unix)] a_server_that_stops
+            #[cfg(unix)] to_the_background_and_back
+            #[cfg(unix)] colours
+            #[cfg(unix)] other_sizes
+            #[cfg(unix)] long_texts
+            #[cfg(unix)] frames_above_the_line
         });
     };
 }
