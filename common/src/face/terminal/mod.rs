@@ -238,10 +238,11 @@ impl Terminal {
             }
             let handled = match read {
                 Ok(Some(event::Event::Key(key))) => screen.key(key, Instant::now()),
-                Ok(Some(event::Event::Resize(columns, _))) => screen.resize(columns),
                 Ok(_) => screen.tick(Instant::now()),
                 Err(error) => Err(error),
             };
+            // Of several events of a new size in a row, the last can get lost.
+            let handled = handled.and_then(|()| screen.resize());
             screen.ended |= handled.is_err();
             if !screen.typed.is_empty() || screen.ended {
                 self.0.changed.notify_all();
@@ -309,10 +310,9 @@ impl Session {
 
 impl Screen {
     fn new(coloured: bool) -> Screen {
-        let columns = terminal::size().map_or(COLUMNS, |(columns, _)| usize::from(columns));
         Screen {
             out: io::stdout(),
-            columns: columns.max(1),
+            columns: columns(),
             style: Style::new(coloured),
             line: Line::default(),
             cursor: 0,
@@ -441,7 +441,7 @@ impl Screen {
         let note = self.typing_note();
         let used = line::width(&prompt) + line::width(&view.text);
         let place = self.columns.saturating_sub(line::width(&note) + 1);
-        if used < place {
+        if !note.is_empty() && used < place {
             let note = self.style.paint(style::GREY, note);
             queue!(bytes, MoveToColumn(column(place)), Print(note))?;
         }
@@ -486,8 +486,11 @@ impl Screen {
         if self.typing.len() < before { self.draw() } else { Ok(()) }
     }
 
-    fn resize(&mut self, columns: u16) -> io::Result<()> {
-        let columns = usize::from(columns).max(1);
+    fn resize(&mut self) -> io::Result<()> {
+        let columns = columns();
+        if columns == self.columns || self.ended {
+            return Ok(());
+        }
         let mut bytes = Vec::new();
         // A terminal that got narrower may have broken the row into several, or have cut it off.
         // Where the cursor is now tells which; its rows above are cleared only if there are any.
@@ -676,6 +679,10 @@ impl Screen {
         terminal::enable_raw_mode()?;
         self.draw()
     }
+}
+
+fn columns() -> usize {
+    terminal::size().map_or(COLUMNS, |(columns, _)| usize::from(columns).max(1))
 }
 
 /// Terminals count columns in 16 bits.
