@@ -6,11 +6,6 @@
 
 use std::io;
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -40,18 +35,6 @@ pub fn init(quiet: bool, verbose: u8) {
     // A second call, as in tests, changes the level only.
     let _ = log::set_logger(&Stderr);
 }
-
-/// Hands what `-vv` would show to the receiver instead: for a program that shows it in its own
-/// way. There is one receiver, the last.
-pub fn record() -> Receiver<String> {
-    let (lines, receiver) = mpsc::channel();
-    *RECORDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
-    init(false, 2);
-    receiver
-}
-
-/// Where the log goes, if not to stderr.
-static RECORDER: Mutex<Option<Sender<String>>> = Mutex::new(None);
 
 /// Shows one frame, where `-v` or `-vv` asked for it; `arrow` is `->` for one that is sent and
 /// `<-` for one that came.
@@ -86,11 +69,6 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if let Some(recorder) = &*RECORDER.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Its receiver may have seen enough.
-            let _ = recorder.send(record.args().to_string());
-            return;
-        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, millis) = (now.as_secs(), now.subsec_millis());
         let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
