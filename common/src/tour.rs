@@ -432,7 +432,7 @@ impl Guide {
 
     fn bytes(&mut self, annotator: &mut Annotator, bytes: &[u8]) -> io::Result<()> {
         for row in annotator.rows(bytes, self.style) {
-            self.line(format_args!("{INDENT} {row}"))?;
+            self.line(format_args!("{INDENT}{INDENT}{row}"))?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::server;
 
 /// What is said in private and in a group; whoever sees the wire reads both.
 const PRIVATE: &str = "keep it secret";
-const GROUP: &str = "only us two";
+const GROUP: &str = "just us";
 
 /// Shows the stage; with `step` it waits for Enter before each step.
 pub fn run(step: bool) -> Result<ExitCode> {
@@ -178,7 +178,7 @@ fn script(guide: &mut Guide) -> Result<()> {
 
     guide.step("What is still broken here, and where it is mended")?;
     guide.say("- Whoever sees the wire reads everything. Stage 3 encrypts each hop.")?;
-    guide.say("- Whoever sits on the wire changes what they like. Stage 5 notices.")?;
+    guide.say("- Whoever sits on the wire changes it, in stage 3 as well. Stage 5 notices.")?;
     guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
     guide.say("- Nor does the server prove who it is. Stage 5: a key that clients know.")?;
     guide.say("- The server reads all that it relays. It does so in every stage.")?;
