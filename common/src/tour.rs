@@ -16,6 +16,7 @@ use std::io::BufRead;
 use std::io::IsTerminal;
 use std::io::Read;
 use std::io::Write;
+use std::mem;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -45,9 +46,8 @@ use crate::pcap::Capture;
 use crate::stream::Listener;
 use crate::style;
 use crate::style::Style;
-
-use hex::Annotator;
-use wire::Wire;
+use crate::tour::hex::Annotator;
+use crate::tour::wire::Wire;
 
 /// Columns of the narrowest screen.
 const WIDTH: usize = 80;
@@ -282,9 +282,11 @@ impl Guide {
     /// # Errors
     /// If nobody has for ten seconds.
     pub fn meets(&mut self, name: &'static str) -> io::Result<()> {
-        let known = self.seen.clone();
         let packet = self.wire.find(|packets| {
-            packets.iter().find(|p| p.opens && !known.contains_key(&p.from)).cloned()
+            let is_new = |p: &&wire::Packet| {
+                p.opens && self.seen.get(&p.from).is_none_or(|last| p.number > *last)
+            };
+            packets.iter().find(is_new).cloned()
         })?;
         self.seen.insert(packet.from, packet.number);
         self.ports.insert(name, packet.from);
@@ -546,7 +548,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
             }
             for c in word.chars() {
                 if length >= width && c != ' ' {
-                    lines.push(std::mem::take(&mut line));
+                    lines.push(mem::take(&mut line));
                     length = 0;
                 }
                 line.push(c);
@@ -590,6 +592,13 @@ mod tests {
     fn numbers_of_packets_are_listed() {
         let listed = [&[][..], &[3], &[3, 5], &[3, 5, 8]].map(numbers);
         assert_eq!(listed, ["no packet", "packet 3", "packets 3 and 5", "packets 3, 5 and 8"]);
+    }
+
+    #[test]
+    fn nobody_is_pinged_while_a_lecturer_talks() {
+        let (shown, limits) = (limits(), Limits::default());
+        assert!(shown.ping_after >= Duration::from_secs(3600) && limits.ping_after < LECTURE);
+        assert!(shown.close_after > shown.ping_after);
     }
 
     #[test]
