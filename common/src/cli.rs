@@ -1,6 +1,7 @@
 //! The part of the command line that all stages share: where to listen and connect, and how to
 //! watch the traffic. A stage's `main.rs` adds what is its own.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io;
 use std::io::Write;
@@ -17,6 +18,8 @@ use clap::builder::RangedU64ValueParser;
 use crate::face;
 use crate::limits::Limits;
 use crate::logging;
+use crate::message::Bye;
+use crate::message::Reason;
 use crate::name::Name;
 use crate::pcap::Capture;
 use crate::stream;
@@ -100,37 +103,55 @@ impl ServerArgs {
 
 impl ClientArgs {
     /// Connects to the address asked for or to `port` of this machine, and hands `chat` the
-    /// stream, a name, and the face, on which an error of `chat` is shown.
+    /// stream, a name, and the face, on which an error of `chat` is shown. In a terminal a name that
+    /// the server refuses is asked for again, on a new connection.
     /// `package` is the stage's, for whoever forgot to start its server.
     ///
     /// # Errors
     /// If it cannot connect or capture: what to do.
-    pub fn run<E: From<io::Error> + Display>(
+    pub fn run<E: From<io::Error> + Display + AsRef<dyn Error>>(
         self,
         port: u16,
         package: &str,
-        chat: impl FnOnce(&Stream, &Name, face::Pair) -> Result<(), E>,
+        chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
         logging::init(true, self.watch.verbose);
-        let Some(name) = self.name.or_else(face::ask_name) else {
+        let face = face::open(self.watch.is_on_stdout());
+        if self.name.is_none() && !face.is_terminal() {
             writeln!(
                 io::stderr(),
                 "error: who are you? Add --name NAME (a client in a pipe cannot ask)"
             )?;
             return Ok(ExitCode::from(WRONG_USAGE));
-        };
+        }
         let capture = self.watch.capture()?;
         let addresses = resolve("server", &self.address, port)?;
-        let stream = Stream::connect(&addresses, capture.as_ref())
-            .map_err(|error| stream::explain_connect(&addresses, error, package))?;
-        let (face, input) = face::open(self.watch.is_on_stdout());
-        let ended = chat(&stream, &name, (Arc::clone(&face), input));
-        stream.close();
+        let mut name = self.name;
+        loop {
+            let Some(known) = name.take().or_else(|| face.ask_name()) else {
+                return Ok(ExitCode::SUCCESS);
+            };
+            let stream = Stream::connect(&addresses, capture.as_ref())
+                .map_err(|error| stream::explain_connect(&addresses, error, package))?;
+            let (output, input) = face.pair();
+            let ended = chat(&stream, &known, (Arc::clone(&output), input));
+            stream.close();
+            let Err(lost) = ended else { break };
+            output.error(format!("{lost:#}"))?;
+            if !(face.is_terminal() && is_about_name(lost.as_ref())) {
+                capture.inspect(Capture::finish);
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         capture.inspect(Capture::finish);
-        let Err(lost) = ended else { return Ok(ExitCode::SUCCESS) };
-        face.error(format!("{lost:#}"))?;
-        Ok(ExitCode::FAILURE)
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Whether another name may do where this one did not.
+fn is_about_name(error: &(dyn Error + 'static)) -> bool {
+    let about_name = |bye: &Bye| matches!(bye.reason, Reason::NameTaken | Reason::BadName);
+    error.downcast_ref().is_some_and(about_name) || error.source().is_some_and(is_about_name)
 }
 
 impl Watch {

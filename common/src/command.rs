@@ -12,10 +12,8 @@ use crate::name::Name;
 pub struct Command {
     /// Without the `@`.
     pub word: &'static str,
-    /// Every form of it.
-    pub usage: &'static [&'static str],
-    /// What it does, in a sentence.
-    pub help: &'static str,
+    /// Every form of it, and what that does.
+    pub forms: &'static [(&'static str, &'static str)],
     /// Something to try.
     pub example: &'static str,
     /// Reads what follows the word, among these commands; `None` if it has not the right form.
@@ -36,8 +34,10 @@ pub enum Action {
 /// `@help`.
 pub const HELP: Command = Command {
     word: "help",
-    usage: &["@help", "@help COMMAND"],
-    help: "explains all commands, or one",
+    forms: &[
+        ("@help", "explains all commands"),
+        ("@help COMMAND", "explains one of them, with an example"),
+    ],
     example: "@help group",
     parse: |rest, commands| Some(Action::Show(help(rest.trim_start_matches('@'), commands))),
 };
@@ -45,8 +45,7 @@ pub const HELP: Command = Command {
 /// `@quit`.
 pub const QUIT: Command = Command {
     word: "quit",
-    usage: &["@quit"],
-    help: "leaves the chat; so does the end of input",
+    forms: &[("@quit", "leaves the chat; so does Ctrl-D")],
     example: "@quit",
     parse: |rest, _| rest.is_empty().then_some(Action::Quit),
 };
@@ -54,8 +53,7 @@ pub const QUIT: Command = Command {
 /// `@names`.
 pub const NAMES: Command = Command {
     word: "names",
-    usage: &["@names"],
-    help: "shows who is here and their status",
+    forms: &[("@names", "shows who is here and their status")],
     example: "@names",
     parse: |rest, _| rest.is_empty().then_some(Action::Send(Request::Names {})),
 };
@@ -63,8 +61,7 @@ pub const NAMES: Command = Command {
 /// `@NAME text`. Its word stands for any name; somebody may be called so, and is then written to.
 pub const PRIVATE: Command = Command {
     word: "NAME",
-    usage: &["@NAME text"],
-    help: "writes to one person alone",
+    forms: &[("@NAME text", "writes to one person alone")],
     example: "@bob are you coming?",
     parse: |_, _| None,
 };
@@ -72,9 +69,12 @@ pub const PRIVATE: Command = Command {
 /// `@status`.
 pub const STATUS: Command = Command {
     word: "status",
-    usage: &["@status", "@status normal", "@status dnd", "@status away"],
-    help: "shows or sets your status: dnd (do not disturb) refuses private messages, away tells \
-           their senders that you may answer later",
+    forms: &[
+        ("@status", "shows your status"),
+        ("@status normal", "you are here"),
+        ("@status dnd", "do not disturb: private messages are refused"),
+        ("@status away", "private messages come, their senders are told"),
+    ],
     example: "@status away",
     parse: |rest, _| {
         let status = match rest {
@@ -91,13 +91,12 @@ pub const STATUS: Command = Command {
 /// `@group`.
 pub const GROUP: Command = Command {
     word: "group",
-    usage: &[
-        "@group set NAME user1,user2",
-        "@group send NAME text",
-        "@group leave NAME",
-        "@group delete NAME",
+    forms: &[
+        ("@group set NAME user1,user2", "makes a group of you and others"),
+        ("@group send NAME text", "writes to all in a group"),
+        ("@group leave NAME", "leaves a group"),
+        ("@group delete NAME", "ends a group that you own"),
     ],
-    help: "makes a group of you and others, writes to it, leaves it, or ends one of yours",
     example: "@group set team bob,carol",
     parse: |rest, _| {
         let (verb, rest) = word(rest);
@@ -142,17 +141,25 @@ pub fn parse(line: &str, commands: &[Command]) -> Result<Action, String> {
 /// The answer to `@help` (`topic` is empty) or `@help COMMAND`, line by line.
 fn help(topic: &str, commands: &[Command]) -> Vec<String> {
     if topic.is_empty() {
-        let line = |command: &Command| format!("{} - {}", command.usage.join(" | "), command.help);
         let intro = "what you type is said to the room, except:".to_owned();
-        return std::iter::once(intro).chain(commands.iter().map(line)).collect();
+        return std::iter::once(intro).chain(commands.iter().flat_map(Command::rows)).collect();
     }
+    let example = |command: &Command| format!("for example: {}", command.example);
     match commands.iter().find(|command| command.word.eq_ignore_ascii_case(topic)) {
         None => vec![format!("there is no command @{topic}; @help shows all")],
-        Some(command) => vec![
-            format!("@{}: {}", command.word, command.help),
-            format!("forms: {}", command.usage.join(" | ")),
-            format!("example: {}", command.example),
-        ],
+        Some(command) => command.rows().chain([example(command)]).collect(),
+    }
+}
+
+impl Command {
+    /// Its forms as they stand in `@help`, below each other.
+    fn rows(&self) -> impl Iterator<Item = String> {
+        self.forms.iter().map(|(form, does)| format!("  {form:27}  {does}"))
+    }
+
+    /// Its forms in a sentence.
+    fn usage(&self) -> String {
+        self.forms.iter().map(|(form, _)| *form).collect::<Vec<_>>().join(" | ")
     }
 }
 
@@ -162,8 +169,8 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
         command.word.eq_ignore_ascii_case(first) && command.word != PRIVATE.word
     };
     if let Some(command) = commands.iter().find(is_it) {
-        let usage = || format!("the right form is: {}", command.usage.join(" | "));
-        return (command.parse)(rest, commands).ok_or_else(usage);
+        let wrong = || format!("the right form is: {}", command.usage());
+        return (command.parse)(rest, commands).ok_or_else(wrong);
     }
     match first.parse::<Name>() {
         Ok(name) if name.is_reserved() => {
@@ -324,17 +331,28 @@ mod tests {
     #[test]
     fn help_names_every_command_and_its_examples_are_right() {
         let all = help("", ALL);
-        assert_eq!(all.len(), 1 + ALL.len());
         for command in ALL {
-            for usage in command.usage {
-                assert!(all.iter().any(|line| line.contains(usage)), "{usage}");
-            }
             let example = parse(command.example, ALL);
             assert!(example.is_ok(), "{}", command.example);
             let one = help(&command.word.to_uppercase(), ALL).join("\n");
-            assert!(one.contains(command.help) && one.contains(command.example), "{one}");
+            assert!(one.contains(command.example), "{one}");
+            for (form, does) in command.forms {
+                let is_it = |line: &&String| line.contains(form) && line.ends_with(does);
+                assert!(all.iter().any(|line| is_it(&line)), "{form}");
+                assert!(one.contains(form) && one.contains(does), "{one}");
+            }
         }
         assert_eq!(help("dance", ALL), ["there is no command @dance; @help shows all"]);
+    }
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        for line in help("", ALL) {
+            // With "* " in front.
+            assert!(line.chars().count() + 2 < 80, "{line}");
+        }
+        let forms = ALL.iter().flat_map(|command| command.forms);
+        assert_eq!(forms.map(|(form, _)| form.len()).max(), Some(27), "the width of the column");
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! | [`face`] | how a person sees the chat |
 //! | [`style`] | colours that can be read on any background, and whether anybody wants them |
 //! | [`tour`] | what the stages' guided tours are made of |
+//! | [`style`] | colours that can be read on any background, and whether anybody wants them |
 //! | [`escape`] | makes whatever came from a peer safe to show |
 //! | [`logging`] | the log on stderr, and the views of `-v` and `-vv` |
 //! | [`sync`] | locks and threads, exchanged for models of them in the concurrency tests |

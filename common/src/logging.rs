@@ -6,6 +6,8 @@
 
 use std::io;
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -35,6 +37,18 @@ pub fn init(quiet: bool, verbose: u8) {
     // A second call, as in tests, changes the level only.
     let _ = log::set_logger(&Stderr);
 }
+
+/// Shows the log with `show` instead of on stderr, from now on: for a program that has another use
+/// for its terminal.
+pub fn show_with(show: impl Fn(&str) + Send + 'static) {
+    *SHOW.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(show));
+}
+
+/// Where the log goes, if not to stderr.
+static SHOW: Mutex<Option<Show>> = Mutex::new(None);
+
+/// Shows a line of the log, or several.
+type Show = Box<dyn Fn(&str) + Send>;
 
 /// Shows one frame, where `-v` or `-vv` asked for it; `arrow` is `->` for one that is sent and
 /// `<-` for one that came.
@@ -69,14 +83,22 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (seconds, millis) = (now.as_secs(), now.subsec_millis());
-        let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        // Ours end at `debug`; the libraries' own steps are no part of any view.
+        if record.level() == Level::Trace {
+            return;
+        }
         let level = match record.level() {
             Level::Error => "error: ",
             Level::Warn => "warning: ",
             _ => "",
         };
+        if let Some(show) = &*SHOW.lock().unwrap_or_else(PoisonError::into_inner) {
+            show(&format!("{level}{}", record.args()));
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, millis) = (now.as_secs(), now.subsec_millis());
+        let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
         // Nobody may be reading stderr; the chat goes on.
         let _ =
             writeln!(io::stderr(), "{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}", record.args());

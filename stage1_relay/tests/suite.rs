@@ -57,3 +57,4 @@ suite::command_line_suite!(crate::Stage1);
 suite::hostile_suite!(crate::Stage1);
 suite::exhaustion_suite!(crate::Stage1);
 suite::capture_suite!(crate::Stage1);
+suite::face_suite!(crate::Stage1);

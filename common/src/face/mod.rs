@@ -4,14 +4,16 @@
 //! terminal or a window is known here alone.
 
 mod piped;
+mod terminal;
 
 pub use piped::line;
+pub use terminal::Terminal;
 
 use std::io;
-use std::io::IsTerminal;
-use std::io::Write;
 use std::sync::Arc;
 
+use self::piped::Lines;
+use self::piped::Piped;
 use crate::command::Action;
 use crate::command::Command;
 use crate::escape;
@@ -75,34 +77,62 @@ pub trait Input: Send {
 /// What a client needs of a face: its output and its input.
 pub type Pair = (Arc<dyn Face>, Box<dyn Input>);
 
-/// The face for this process's standard streams. Where stdout is `taken`, by a capture, the chat
-/// is shown on stderr.
-pub fn open(taken: bool) -> Pair {
-    let output: Arc<dyn Face> = match taken {
-        false => Arc::new(piped::Piped::new(io::stdout())),
-        true => Arc::new(piped::Piped::new(io::stderr())),
-    };
-    (output, Box::new(piped::Lines::new(io::stdin())))
+/// The face of this process, as long as it lives.
+pub enum Open {
+    /// A line editor, with the chat above it.
+    Terminal(Terminal),
+    /// Lines of standard input; the chat is shown on stdout, or on stderr if that is taken.
+    Piped {
+        /// Something else is written to stdout.
+        taken: bool,
+    },
 }
 
-/// Asks for a name, if there is somebody to ask; `None` if not.
-pub fn ask_name() -> Option<Name> {
-    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return None;
+/// Opens the face for this process's standard streams. Where stdout is `taken`, by a capture, the
+/// chat is shown on stderr.
+pub fn open(taken: bool) -> Open {
+    let terminal = if taken { None } else { Terminal::open() };
+    terminal.map_or(Open::Piped { taken }, Open::Terminal)
+}
+
+impl Open {
+    /// Asks for a name, if there is somebody to ask; `None` if not, or if they do not want to say.
+    pub fn ask_name(&self) -> Option<Name> {
+        match self {
+            Open::Terminal(terminal) => terminal.ask_name(),
+            Open::Piped { .. } => None,
+        }
     }
-    let mut answer = String::new();
-    loop {
-        write!(io::stdout(), "your name: ").and_then(|()| io::stdout().flush()).ok()?;
-        answer.clear();
-        if io::stdin().read_line(&mut answer).ok()? == 0 {
-            return None;
-        }
-        match answer.trim().parse::<Name>() {
-            Ok(name) if name.is_reserved() => {
-                writeln!(io::stdout(), "! {name} is reserved").ok()?
+
+    /// Whether there is somebody to ask.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Open::Terminal(_))
+    }
+
+    /// What the client of a new connection needs. The one before gets nothing more to read.
+    pub fn pair(&self) -> Pair {
+        let (output, input): (Arc<dyn Face>, _) = match self {
+            Open::Terminal(terminal) => return terminal.pair(),
+            Open::Piped { taken: false } => {
+                (Arc::new(Piped::new(io::stdout())), Lines::new(io::stdin()))
             }
-            Ok(name) => return Some(name),
-            Err(wrong) => writeln!(io::stdout(), "! {wrong}").ok()?,
+            Open::Piped { taken: true } => {
+                (Arc::new(Piped::new(io::stderr())), Lines::new(io::stdin()))
+            }
+        };
+        (output, Box::new(input))
+    }
+
+    /// Gives a terminal back; also done when this is dropped.
+    pub fn close(&self) {
+        if let Open::Terminal(terminal) = self {
+            terminal.close();
         }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.close();
     }
 }

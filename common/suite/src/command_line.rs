@@ -16,6 +16,8 @@ use crate::Stage;
 use crate::peer::Peer;
 use crate::process::Program;
 use crate::process::ServerProgram;
+#[cfg(unix)]
+use crate::terminal::Terminal;
 
 /// Help is on stdout and no failure.
 pub fn help<S: Stage>() {
@@ -207,6 +209,9 @@ pub fn reachable_from_outside<S: Stage>() {
 /// Lines of a terminal, of which two are for the prompt of `--step`.
 const SCREEN: usize = 24 - 2;
 
+/// What it says while it waits.
+const PROMPT: &str = "Enter goes on, q ends:";
+
 /// The stage's tour, with what it writes among the temporary files in `folder`.
 fn tour<S: Stage>(args: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(S::binary());
@@ -248,7 +253,6 @@ pub fn the_tour<S: Stage>() {
 
 /// With `--step` it waits before each step, as long as there is somebody who can press Enter.
 pub fn the_tour_step_by_step<S: Stage>() {
-    const PROMPT: &str = "Enter goes on, q ends:";
     let folder = tempfile::tempdir().expect("a place for temporary files");
     let start = || Program::start_command(&mut tour::<S>(&["--step"], folder.path()));
     let steps = |lines: &[String]| {
@@ -301,4 +305,33 @@ pub fn the_tour_in_a_pipe_that_closes<S: Stage>() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
     assert_eq!(fs::read_dir(folder.path()).expect("it can be read").count(), 0);
+}
+
+/// A step and the prompt below it are on the screen at once, in colour where that is wanted.
+#[cfg(unix)]
+pub fn the_tour_on_a_projector<S: Stage>() {
+    let folder = tempfile::tempdir().expect("a place for temporary files");
+    let mut command = tour::<S>(&[], folder.path());
+    let (_, lines, _) = Program::start_command(&mut command).end();
+    let headings = lines.iter().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let headings = headings.collect::<Vec<_>>();
+    for no_color in ["", "1"] {
+        let mut command = Terminal::command::<S>(&["--step"]);
+        command.env("TMPDIR", folder.path());
+        command.env("NO_COLOR", no_color);
+        let mut terminal = Terminal::start_command(command, 24, 80);
+        let mut step = "Stage ";
+        for next in &headings {
+            terminal.wait_for(format!("{step:?} and a prompt"), |screen| {
+                let shown = screen.contents();
+                let after = shown.split(&format!("\n{step}")).nth(1);
+                after.is_some_and(|after| after.contains(PROMPT))
+            });
+            terminal.enter();
+            step = next;
+        }
+        assert_eq!(terminal.end(), Some(0));
+        let coloured = terminal.raw().windows(5).any(|window| window == b"[38;5");
+        assert_eq!(coloured, no_color.is_empty());
+    }
 }

@@ -1,9 +1,10 @@
 //! The black-box suite: scenarios over sockets and processes that every stage passes unchanged.
 //!
 //! A stage's `tests/suite.rs` implements [`Stage`], its driver, and names the scenarios with
-//! [`chat_suite!`]; each becomes a test of its own. There are three ways in:
+//! [`chat_suite!`]; each becomes a test of its own. There are four ways in:
 //!
 //! - [`process`]: the stage's binary, its standard streams, signals and exit codes;
+//! - [`terminal`]: the same in a pseudo-terminal, by its screen;
 //! - [`server`]: the stage's server in this process, with [`Limits`] that
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
@@ -23,12 +24,15 @@ pub mod capture;
 pub mod chat;
 pub mod command_line;
 pub mod exhaustion;
+#[cfg(unix)]
+pub mod face;
 pub mod hostile;
 pub mod limits;
 pub mod peer;
 pub mod process;
 pub mod server;
 pub mod slow;
+pub mod terminal;
 
 use std::path::Path;
 use std::time::Duration;
@@ -133,6 +137,7 @@ macro_rules! command_line_suite {
             the_tour
             the_tour_step_by_step
             the_tour_in_a_pipe_that_closes
+            #[cfg(unix)] the_tour_on_a_projector
         });
     };
 }
@@ -178,6 +183,29 @@ macro_rules! exhaustion_suite {
             a_client_that_ends_inside_a_frame
             a_killed_client
             #[cfg(unix)] a_server_that_is_stopped
+        });
+    };
+}
+
+/// Makes a test of each scenario of a client in a terminal, on systems with a shell.
+#[macro_export]
+macro_rules! face_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, face {
+            #[cfg(unix)] lines_that_come_never_tear_the_line_being_typed
+            #[cfg(unix)] a_flood_while_somebody_types
+            #[cfg(unix)] editing_and_history
+            #[cfg(unix)] completion
+            #[cfg(unix)] status_and_typing
+            #[cfg(unix)] a_name_is_asked_for
+            #[cfg(unix)] leaving
+            #[cfg(unix)] a_lost_server
+            #[cfg(unix)] a_server_that_stops
+            #[cfg(unix)] to_the_background_and_back
+            #[cfg(unix)] colours
+            #[cfg(unix)] other_sizes
+            #[cfg(unix)] long_texts
+            #[cfg(unix)] frames_above_the_line
         });
     };
 }

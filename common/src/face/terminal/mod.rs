@@ -1,0 +1,691 @@
+//! The face of a client in a terminal: a line that is typed at the bottom, and the chat above it.
+//!
+//! ```text
+//!   bob: are you coming?            above: what came, in the order in which it came
+//!   alice> in five minu▮            below: one row, drawn anew whenever anything changes
+//! ```
+//!
+//! What comes and what is typed come from different threads. Both change the same [`Screen`], under
+//! one lock, so a line that comes never tears the line being typed, and none overtakes another.
+//!
+//! The line editor is ours, over the keys that crossterm reads. Of the libraries for this,
+//! rustyline 19 keeps the prompt of a line as long as it is typed (so no status, no typing notice),
+//! and what another thread prints can overtake and get lost where one line ends and the next
+//! begins; reedline 0.52 has no such faults but would double the first build of stage 1.
+
+mod complete;
+mod line;
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::io;
+use std::io::IsTerminal;
+use std::io::Stdout;
+use std::io::Write;
+use std::panic;
+use std::process;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crossterm::cursor;
+use crossterm::cursor::MoveTo;
+use crossterm::cursor::MoveToColumn;
+use crossterm::cursor::MoveUp;
+use crossterm::event;
+use crossterm::event::KeyCode;
+use crossterm::event::KeyEvent;
+use crossterm::event::KeyEventKind;
+use crossterm::event::KeyModifiers;
+use crossterm::queue;
+use crossterm::style::Print;
+use crossterm::terminal;
+use crossterm::terminal::Clear;
+use crossterm::terminal::ClearType;
+
+use self::complete::Known;
+use self::line::Line;
+use self::line::To;
+use super::Face;
+use super::Input;
+use super::piped;
+use crate::command;
+use crate::command::Action;
+use crate::command::Command;
+use crate::escape;
+use crate::logging;
+use crate::message::Event;
+use crate::message::Request;
+use crate::message::Status;
+use crate::name::Name;
+use crate::style;
+use crate::style::Style;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::MutexGuard;
+use crate::sync::lock;
+
+/// At most one typing notice is sent in so long.
+const TYPING_EVERY: Duration = Duration::from_secs(3);
+/// So long somebody's typing notice is shown.
+const TYPING_SHOWN: Duration = Duration::from_secs(5);
+/// How often old typing notices are looked for.
+const TICK: Duration = Duration::from_millis(250);
+/// Who waited so long for the end of a [`TICK`] was stopped meanwhile.
+const STOPPED: Duration = Duration::from_secs(1);
+/// Where the size of the terminal is unknown.
+const COLUMNS: usize = 80;
+/// Rows narrower than this have no room for a name in the prompt.
+const NARROW: usize = 40;
+
+/// What a newcomer has to know.
+const WELCOME: &str = "type to talk to everyone; @help shows what else there is, Ctrl-D leaves";
+
+/// The terminal of this process; clones are the same.
+#[derive(Clone)]
+pub struct Terminal(Arc<Shared>);
+
+struct Shared {
+    screen: Mutex<Screen>,
+    /// There is something in [`Screen::typed`], or will never be.
+    changed: Condvar,
+}
+
+/// What is on the screen and what it follows from.
+struct Screen {
+    out: Stdout,
+    columns: usize,
+    style: Style,
+    line: Line,
+    /// The column of the cursor when the row was drawn last.
+    cursor: usize,
+    /// Instead of the prompt.
+    question: Option<&'static str>,
+    me: Option<Name>,
+    status: Status,
+    known: Known,
+    /// Who is typing, and until when that is shown.
+    typing: BTreeMap<String, Instant>,
+    told_typing: Option<Instant>,
+    /// What Tab was pressed at: pressed there again, it shows what there is.
+    tabbed: Option<String>,
+    /// Lines that nobody has asked for yet. Only a person makes it longer.
+    typed: VecDeque<Typed>,
+    /// The connection that gets them: those before are over.
+    session: u64,
+    /// Sent to the background, or about to be.
+    suspended: bool,
+    /// Nothing more is typed.
+    ended: bool,
+    /// The terminal has been given back.
+    closed: bool,
+}
+
+enum Typed {
+    Line(String),
+    /// A line is being typed.
+    Something,
+}
+
+/// What one connection's client reads from the terminal.
+struct Session {
+    terminal: Terminal,
+    number: u64,
+}
+
+impl Terminal {
+    /// Takes the terminal of this process, if it has one that can do it.
+    pub fn open() -> Option<Terminal> {
+        // In a terminal without cursor movements lines can still be read and written.
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            return None;
+        }
+        terminal::enable_raw_mode().ok()?;
+        let screen = Screen::new(style::wanted(true));
+        let shared = Shared { screen: Mutex::new(screen), changed: Condvar::new() };
+        let terminal = Terminal(Arc::new(shared));
+
+        // However this process ends, the terminal is given back.
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let _ = terminal::disable_raw_mode();
+            report(panic);
+        }));
+        let killed = terminal.clone();
+        // Where there is a handler already, that one closes the terminal.
+        let _ = ctrlc::set_handler(move || {
+            killed.close();
+            process::exit(1);
+        });
+        if io::stderr().is_terminal() {
+            let log = terminal.clone();
+            logging::show_with(move |lines| log.log(lines));
+        }
+        let keys = terminal.clone();
+        thread::Builder::new().name("keys".to_owned()).spawn(move || keys.read()).ok()?;
+        Some(terminal)
+    }
+
+    /// A name; `None` if nobody wants to give one.
+    pub fn ask_name(&self) -> Option<Name> {
+        let mut input = self.ask("your name: ");
+        loop {
+            let answer = input.line(&[])?;
+            match answer.trim().parse::<Name>() {
+                Ok(name) if name.is_reserved() => {
+                    let _ = self.error(format!("{name} is reserved, choose another"));
+                }
+                Ok(name) => {
+                    self.screen().question = None;
+                    return Some(name);
+                }
+                Err(wrong) => {
+                    let _ = self.error(wrong.to_string());
+                }
+            }
+        }
+    }
+
+    /// What the client of a new connection needs; that of the one before gets nothing more.
+    pub fn pair(&self) -> super::Pair {
+        (Arc::new(self.clone()), Box::new(self.session()))
+    }
+
+    /// Gives the terminal back.
+    pub fn close(&self) {
+        let mut screen = self.screen();
+        // Nobody sees it where it fails.
+        let _ = screen.close();
+        screen.ended = true;
+        self.0.changed.notify_all();
+    }
+
+    fn ask(&self, question: &'static str) -> Session {
+        let session = self.session();
+        let mut screen = self.screen();
+        screen.question = Some(question);
+        let _ = screen.draw();
+        drop(screen);
+        session
+    }
+
+    fn session(&self) -> Session {
+        let mut screen = self.screen();
+        screen.session += 1;
+        let number = screen.session;
+        self.0.changed.notify_all();
+        drop(screen);
+        Session { terminal: self.clone(), number }
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        lock(&self.0.screen)
+    }
+
+    /// The thread that reads keys, until there are none any more.
+    fn read(&self) {
+        let mut waiting_since = Instant::now();
+        while let Ok(is_there) = event::poll(TICK) {
+            let stopped = waiting_since.elapsed() > STOPPED;
+            waiting_since = Instant::now();
+            let read = is_there.then(event::read).transpose();
+            let mut screen = self.screen();
+            if stopped || screen.suspended {
+                screen.ended |= screen.resume().is_err();
+            }
+            let handled = match read {
+                Ok(Some(event::Event::Key(key))) => screen.key(key, Instant::now()),
+                Ok(_) => screen.tick(Instant::now()),
+                Err(error) => Err(error),
+            };
+            // Of several events of a new size in a row, the last can get lost.
+            let handled = handled.and_then(|()| screen.resize());
+            screen.ended |= handled.is_err();
+            if !screen.typed.is_empty() || screen.ended {
+                self.0.changed.notify_all();
+            }
+            if screen.ended {
+                return;
+            }
+        }
+        self.screen().ended = true;
+        self.0.changed.notify_all();
+    }
+
+    fn log(&self, lines: &str) {
+        let mut screen = self.screen();
+        for line in lines.lines() {
+            // As for any other log, nobody may see it.
+            let row = screen.style.paint(style::GREY, line);
+            let _ = screen.print(&[row]);
+        }
+    }
+}
+
+impl Face for Terminal {
+    fn show(&self, event: &Event) -> io::Result<()> {
+        self.screen().show(event, Instant::now())
+    }
+}
+
+impl Input for Session {
+    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>> {
+        match self.typed(commands)? {
+            Typed::Line(line) => Some(command::parse(&line, commands)),
+            Typed::Something => Some(Ok(Action::Send(Request::Typing {}))),
+        }
+    }
+}
+
+impl Session {
+    fn line(&mut self, commands: &'static [Command]) -> Option<String> {
+        loop {
+            if let Typed::Line(line) = self.typed(commands)? {
+                return Some(line);
+            }
+        }
+    }
+
+    fn typed(&mut self, commands: &'static [Command]) -> Option<Typed> {
+        let mut screen = self.terminal.screen();
+        loop {
+            if screen.session != self.number {
+                return None;
+            }
+            screen.known.commands = commands;
+            match screen.typed.pop_front() {
+                None if screen.ended => return None,
+                None => {
+                    let changed = self.terminal.0.changed.wait(screen);
+                    screen = changed.unwrap_or_else(PoisonError::into_inner);
+                }
+                typed => return typed,
+            }
+        }
+    }
+}
+
+impl Screen {
+    fn new(coloured: bool) -> Screen {
+        Screen {
+            out: io::stdout(),
+            columns: columns(),
+            style: Style::new(coloured),
+            line: Line::default(),
+            cursor: 0,
+            question: None,
+            me: None,
+            status: Status::Normal,
+            known: Known::default(),
+            typing: BTreeMap::new(),
+            told_typing: None,
+            tabbed: None,
+            typed: VecDeque::new(),
+            session: 0,
+            suspended: false,
+            ended: false,
+            closed: false,
+        }
+    }
+
+    // What comes.
+
+    fn show(&mut self, event: &Event, now: Instant) -> io::Result<()> {
+        self.learn(event, now);
+        let mut rows = Vec::new();
+        if let Event::Welcome { people, .. } = event {
+            rows.extend(self.notice(WELCOME));
+            let here = Event::Names { people: people.clone() };
+            rows.extend(piped::line(&here).iter().flat_map(|line| self.paint(&here, line)));
+        }
+        if let Some(line) = piped::line(event) {
+            rows.extend(self.paint(event, &line));
+        }
+        self.print(&rows)
+    }
+
+    /// What the prompt and Tab have to know.
+    fn learn(&mut self, event: &Event, now: Instant) {
+        let is_me = |name: &Name| self.me.as_ref().is_some_and(|me| me == name);
+        let (people, groups) = (&mut self.known.people, &mut self.known.groups);
+        match event {
+            Event::Welcome { name, people: here } => {
+                (self.me, self.status) = (Some(name.clone()), Status::Normal);
+                groups.clear();
+                self.typing.clear();
+                *people = here.iter().map(|person| person.name.to_string()).collect();
+                people.retain(|other| other != name.as_str());
+            }
+            Event::Joined { name } if !is_me(name) => people.push(name.to_string()),
+            Event::Left { name } => {
+                people.retain(|other| other != name.as_str());
+                self.typing.remove(name.as_str());
+            }
+            Event::Status { name, status } if is_me(name) => self.status = *status,
+            Event::GroupSet { group, .. } => groups.push(group.to_string()),
+            Event::GroupLeft { group, name } if is_me(name) => {
+                groups.retain(|other| other != group.as_str());
+            }
+            Event::GroupDeleted { group, .. } => groups.retain(|other| other != group.as_str()),
+            Event::Typing { name } => {
+                self.typing.insert(name.to_string(), now + TYPING_SHOWN);
+            }
+            Event::Said { from, .. } => {
+                self.typing.remove(from.as_str());
+            }
+            _ => {}
+        }
+    }
+
+    /// A line in rows and colours.
+    fn paint(&self, event: &Event, line: &str) -> Vec<String> {
+        let from = match event {
+            Event::Said { from, .. } | Event::Private { from, .. } | Event::Group { from, .. } => {
+                from.as_str()
+            }
+            Event::Refused { .. } | Event::Bye(_) => return self.rows(line, style::RED),
+            _ => return self.rows(line, style::GREY),
+        };
+        let mut rows = line::wrap(line, self.columns);
+        if let Some(first) = rows.first_mut() {
+            let painted = first.strip_prefix(from).map(|rest| self.style.name(from) + rest);
+            *first = painted.unwrap_or_else(|| first.clone());
+        }
+        rows
+    }
+
+    fn notice(&self, text: &str) -> Vec<String> {
+        self.rows(&format!("* {text}"), style::GREY)
+    }
+
+    fn rows(&self, line: &str, colour: style::Colour) -> Vec<String> {
+        let rows = line::wrap(line, self.columns);
+        rows.iter().map(|row| self.style.paint(colour, row)).collect()
+    }
+
+    // What is drawn.
+
+    /// Prints rows above the line that is being typed.
+    fn print(&mut self, rows: &[String]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        if self.closed {
+            for row in rows {
+                queue!(bytes, Print(row), Print("\n"))?;
+            }
+        } else {
+            queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
+            for row in rows {
+                queue!(bytes, Print(row), Print("\r\n"))?;
+            }
+            self.draw_row(&mut bytes)?;
+        }
+        self.out.write_all(&bytes)?;
+        self.out.flush()
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        self.print(&[])
+    }
+
+    /// The row at the bottom: prompt, line, and who is typing.
+    fn draw_row(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if self.ended || self.suspended {
+            return Ok(());
+        }
+        let prompt = self.prompt();
+        let view = self.line.view(self.columns.saturating_sub(line::width(&prompt)));
+        queue!(bytes, Print(self.painted(&prompt)), Print(&view.text))?;
+        let note = self.typing_note();
+        let used = line::width(&prompt) + line::width(&view.text);
+        let place = self.columns.saturating_sub(line::width(&note) + 1);
+        if !note.is_empty() && used < place {
+            let note = self.style.paint(style::GREY, note);
+            queue!(bytes, MoveToColumn(column(place)), Print(note))?;
+        }
+        self.cursor = line::width(&prompt) + view.cursor;
+        queue!(bytes, MoveToColumn(column(self.cursor)))
+    }
+
+    fn prompt(&self) -> String {
+        if let Some(question) = self.question {
+            return question.to_owned();
+        }
+        match (&self.me, self.status) {
+            (None, _) => "> ".to_owned(),
+            _ if self.columns < NARROW => "> ".to_owned(),
+            (Some(me), Status::Normal) => format!("{me}> "),
+            (Some(me), status) => format!("{me} ({})> ", status.as_str()),
+        }
+    }
+
+    fn painted(&self, prompt: &str) -> String {
+        let me = self.me.as_ref().filter(|_| self.question.is_none()).map(Name::as_str);
+        match me.and_then(|me| Some((me, prompt.strip_prefix(me)?))) {
+            Some((me, rest)) => self.style.name(me) + rest,
+            None => prompt.to_owned(),
+        }
+    }
+
+    fn typing_note(&self) -> String {
+        let names = self.typing.keys().map(String::as_str).collect::<Vec<_>>();
+        match names[..] {
+            [] => String::new(),
+            [name] => format!("{name} is typing…"),
+            [one, two] => format!("{one} and {two} are typing…"),
+            _ => format!("{} people are typing…", names.len()),
+        }
+    }
+
+    /// Takes away what is old.
+    fn tick(&mut self, now: Instant) -> io::Result<()> {
+        let before = self.typing.len();
+        self.typing.retain(|_, until| now < *until);
+        if self.typing.len() < before { self.draw() } else { Ok(()) }
+    }
+
+    fn resize(&mut self) -> io::Result<()> {
+        let columns = columns();
+        if columns == self.columns || self.ended {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        // A terminal that got narrower may have broken the row into several, or have cut it off.
+        // Where the cursor is now tells which; its rows above are cleared only if there are any.
+        if self.cursor >= columns
+            && let Ok((now, _)) = cursor::position()
+            && usize::from(now) == self.cursor % columns
+        {
+            queue!(bytes, MoveUp(column(self.cursor / columns)))?;
+        }
+        self.columns = columns;
+        self.out.write_all(&bytes)?;
+        self.draw()
+    }
+
+    /// Leaves a line that was being typed on the screen, and everything else to the system.
+    fn close(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.leave_row()?;
+            terminal::disable_raw_mode()?;
+        }
+        Ok(())
+    }
+
+    /// The line that was being typed becomes one of those above.
+    fn leave_row(&mut self) -> io::Result<()> {
+        let prompt = self.prompt();
+        let mut bytes = Vec::new();
+        queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
+        if !self.line.text().is_empty() {
+            let text = escape::text(self.line.text());
+            queue!(bytes, Print(self.painted(&prompt)), Print(text), Print("\r\n"))?;
+        }
+        self.out.write_all(&bytes)?;
+        self.out.flush()
+    }
+
+    // What is typed.
+
+    fn key(&mut self, key: KeyEvent, now: Instant) -> io::Result<()> {
+        // Some systems tell also when a key is let go.
+        if key.kind == KeyEventKind::Release {
+            return Ok(());
+        }
+        let tabbed = self.tabbed.take();
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let word = control || key.modifiers.contains(KeyModifiers::ALT);
+        // The key AltGr of Windows is both of them, and types a character.
+        let chord = key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT);
+        let is_text = chord.is_empty() || chord == KeyModifiers::CONTROL | KeyModifiers::ALT;
+        match key.code {
+            KeyCode::Enter => return self.enter(),
+            KeyCode::Char(c) if is_text => self.insert(c, now),
+            KeyCode::Char(c) if control => match c {
+                'j' | 'm' => return self.enter(),
+                'c' if self.line.text().is_empty() => return self.leave(),
+                'c' => {
+                    self.leave_row()?;
+                    self.line.take();
+                }
+                'd' if self.line.text().is_empty() => return self.leave(),
+                'd' => self.line.delete(To::Right),
+                'h' => self.line.delete(To::Left),
+                'a' => self.line.go(To::Start),
+                'e' => self.line.go(To::End),
+                'b' => self.line.go(To::Left),
+                'f' => self.line.go(To::Right),
+                'p' => self.line.earlier(),
+                'n' => self.line.later(),
+                'w' => self.line.cut(To::WordLeft),
+                'u' => self.line.cut(To::Start),
+                'k' => self.line.cut(To::End),
+                'y' => self.line.paste(),
+                'l' => queue!(self.out, Clear(ClearType::All), MoveTo(0, 0))?,
+                'z' => return self.suspend(),
+                _ => {}
+            },
+            KeyCode::Char('b') => self.line.go(To::WordLeft),
+            KeyCode::Char('f') => self.line.go(To::WordRight),
+            KeyCode::Char('d') => self.line.cut(To::WordRight),
+            KeyCode::Left if word => self.line.go(To::WordLeft),
+            KeyCode::Right if word => self.line.go(To::WordRight),
+            KeyCode::Left => self.line.go(To::Left),
+            KeyCode::Right => self.line.go(To::Right),
+            KeyCode::Home => self.line.go(To::Start),
+            KeyCode::End => self.line.go(To::End),
+            KeyCode::Up => self.line.earlier(),
+            KeyCode::Down => self.line.later(),
+            KeyCode::Backspace if word => self.line.cut(To::WordLeft),
+            KeyCode::Backspace => self.line.delete(To::Left),
+            KeyCode::Delete => self.line.delete(To::Right),
+            KeyCode::Tab => return self.complete(tabbed),
+            _ => {}
+        }
+        self.draw()
+    }
+
+    fn insert(&mut self, c: char, now: Instant) {
+        self.line.insert(c.encode_utf8(&mut [0; 4]));
+        self.find_emoji();
+        // That somebody is typing a command, or to one person alone, is nobody's business.
+        let is_said = self.question.is_none() && !self.line.text().trim_start().starts_with('@');
+        let told = self.told_typing.is_some_and(|told| now - told < TYPING_EVERY);
+        if is_said && !told {
+            self.told_typing = Some(now);
+            self.typed.push_back(Typed::Something);
+        }
+    }
+
+    fn find_emoji(&mut self) {
+        if let Some((length, emoji)) = complete::emoji_at_end(self.line.head()) {
+            self.line.replace_left(length, emoji);
+        }
+    }
+
+    fn enter(&mut self) -> io::Result<()> {
+        if self.line.text().trim().is_empty() {
+            self.line.take();
+            return self.draw();
+        }
+        self.leave_row()?;
+        let text = self.line.take();
+        if self.question.is_none() {
+            self.line.remember(&text);
+        }
+        self.told_typing = None;
+        self.typed.push_back(Typed::Line(text));
+        self.draw()
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        self.leave_row()?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Tab completes as far as it is clear; pressed again, it shows what there is.
+    fn complete(&mut self, tabbed: Option<String>) -> io::Result<()> {
+        if self.question.is_some() {
+            return Ok(());
+        }
+        let head = self.line.head().to_owned();
+        let found = self.known.candidates(&head);
+        match &found.all[..] {
+            [] => {}
+            [only] => {
+                let end = if found.more { "" } else { " " };
+                self.line.replace_left(found.replaces, &format!("{only}{end}"));
+                self.find_emoji();
+            }
+            all if tabbed.is_some_and(|tabbed| tabbed == head) => {
+                let rows = self.rows(&all.join("  "), style::GREY);
+                return self.print(&rows);
+            }
+            _ => {
+                if found.common().len() > found.replaces {
+                    self.line.replace_left(found.replaces, found.common());
+                }
+                self.tabbed = Some(self.line.head().to_owned());
+            }
+        }
+        self.draw()
+    }
+
+    /// Ctrl-Z: to the shell, until it brings this process back.
+    fn suspend(&mut self) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            self.leave_row()?;
+            terminal::disable_raw_mode()?;
+            self.suspended = true;
+            // As the terminal would: the whole job, of which this process may be a part. It may
+            // take another moment until all of its threads have stopped.
+            let stop = rustix::process::Signal::TSTP;
+            rustix::process::kill_current_process_group(stop)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the terminal again: while this process was stopped it belonged to the shell.
+    fn resume(&mut self) -> io::Result<()> {
+        self.suspended = false;
+        if self.closed {
+            return Ok(());
+        }
+        terminal::disable_raw_mode()?;
+        terminal::enable_raw_mode()?;
+        self.draw()
+    }
+}
+
+fn columns() -> usize {
+    terminal::size().map_or(COLUMNS, |(columns, _)| usize::from(columns).max(1))
+}
+
+/// Terminals count columns in 16 bits.
+fn column(column: usize) -> u16 {
+    u16::try_from(column).unwrap_or(u16::MAX)
+}
