@@ -8,8 +8,6 @@ use std::io;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -44,18 +42,6 @@ pub fn init(quiet: bool, verbose: u8) {
 /// for its terminal.
 pub fn show_with(show: impl Fn(&str) + Send + 'static) {
     *SHOW.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(show));
-}
-
-/// Hands what `-vv` would show to the receiver instead: for a program that shows it in its own
-/// way. There is one receiver, the last.
-pub fn record() -> Receiver<String> {
-    let (lines, receiver) = mpsc::channel();
-    show_with(move |line| {
-        // The receiver may have seen enough.
-        let _ = lines.send(line.to_owned());
-    });
-    init(false, 2);
-    receiver
 }
 
 /// Where the log goes, if not to stderr.

@@ -19,6 +19,10 @@ pub const GREY: Colour = Colour(243);
 pub const RED: Colour = Colour(160);
 /// What went well.
 pub const GREEN: Colour = Colour(28);
+/// The first of two things that should be told apart.
+pub const ORANGE: Colour = Colour(130);
+/// The second.
+pub const VIOLET: Colour = Colour(98);
 /// For names of people; red is left to errors.
 pub const NAMES: [Colour; 8] = [
     // Orange, olive, green, teal, blue, indigo, violet, magenta.
@@ -116,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_colour_can_be_read_on_black_and_on_white() {
-        for colour in [GREY, RED, GREEN].into_iter().chain(NAMES) {
+        for colour in [GREY, RED, GREEN, ORANGE, VIOLET].into_iter().chain(NAMES) {
             let luminance = luminance(colour);
             let (on_black, on_white) = ((luminance + 0.05) / 0.05, 1.05 / (luminance + 0.05));
             assert!(on_black >= 3.0 && on_white >= 3.0, "{colour:?}: {on_black} {on_white}");

@@ -1,8 +1,11 @@
 //! The command line: streams, exit codes, and what it says to whoever got it wrong.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::mpsc;
@@ -13,6 +16,8 @@ use crate::Stage;
 use crate::peer::Peer;
 use crate::process::Program;
 use crate::process::ServerProgram;
+#[cfg(unix)]
+use crate::terminal::Terminal;
 
 /// Help is on stdout and no failure.
 pub fn help<S: Stage>() {
@@ -201,13 +206,132 @@ pub fn reachable_from_outside<S: Stage>() {
     }
 }
 
-/// The guided tour needs nobody and ends by itself.
+/// Lines of a terminal, of which two are for the prompt of `--step`.
+const SCREEN: usize = 24 - 2;
+
+/// What it says while it waits.
+const PROMPT: &str = "Enter goes on, q ends:";
+
+/// The stage's tour, with what it writes among the temporary files in `folder`.
+fn tour<S: Stage>(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(S::binary());
+    command.args(args).env("TMPDIR", folder).env("TMP", folder);
+    command
+}
+
+/// The guided tour needs nobody and ends by itself, and every screen can show it.
 pub fn the_tour<S: Stage>() {
-    let (code, lines, stderr) = Program::start::<S>(&[]).end();
+    let folder = tempfile::tempdir().expect("a place for temporary files");
+    let mut command = tour::<S>(&[], folder.path());
+    let (code, lines, stderr) = Program::start_command(&mut command).end();
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let tour = lines.join("\n");
-    for words in ["-- server", "-- client", "alice", "bob", ".pcapng"] {
+    let package = S::binary().file_stem().and_then(OsStr::to_str).expect("a name");
+    for words in ["server", "client --name alice", "client --name bob"] {
+        let command = format!("cargo run -p {package} -- {words}");
+        assert!(lines.iter().any(|line| line.trim() == command), "{command} is missing:\n{tour}");
+    }
+    for words in ["alice", "bob", "length: ", "kind: ", "synthesised"] {
         assert!(tour.contains(words), "the tour does not mention {words}:\n{tour}");
     }
-    assert!(!tour.contains('\u{1b}'), "no colour in a pipe");
+
+    let (path, text): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.ends_with(".pcapng"));
+    for line in text {
+        assert!(line.chars().count() <= 80, "too wide: {line}");
+        assert!(!line.contains(char::is_control), "no colour in a pipe: {line:?}");
+    }
+    let is_heading = |line: &String| line.starts_with(|c: char| c.is_ascii_digit());
+    for page in lines.split(is_heading) {
+        assert!(page.len() < SCREEN, "too long with its heading: {page:#?}");
+    }
+
+    let [path] = path[..] else { panic!("one path, on a line of its own: {path:?}") };
+    let capture = fs::read(path.trim()).expect("the capture is there");
+    assert!(Path::new(path.trim()).starts_with(folder.path()), "{path}");
+    assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a], "the first block of a pcapng");
+}
+
+/// With `--step` it waits before each step, as long as there is somebody who can press Enter.
+pub fn the_tour_step_by_step<S: Stage>() {
+    let folder = tempfile::tempdir().expect("a place for temporary files");
+    let start = || Program::start_command(&mut tour::<S>(&["--step"], folder.path()));
+    let steps = |lines: &[String]| {
+        let is_heading = |line: &&String| line.starts_with(|c: char| c.is_ascii_digit());
+        lines.iter().filter(is_heading).count()
+    };
+
+    // Nobody there: one prompt, and then all of it.
+    let (code, lines, stderr) = start().end();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let all = steps(&lines);
+    assert!(all > 3, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| line.contains(PROMPT)).count(), 1);
+
+    // Two steps, each after an Enter; then somebody has seen enough, and nothing is left behind.
+    let seen = fs::read_dir(folder.path()).expect("it can be read").count();
+    let mut program = start();
+    for step in 1..=2 {
+        program.type_line("");
+        let heading = format!("{step}. ");
+        while !program.line().expect("the tour goes on").starts_with(&heading) {}
+    }
+    program.type_line("q");
+    let (code, lines, stderr) = program.end();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(steps(&lines), 0, "nothing after the q: {lines:#?}");
+    assert!(lines.last().is_some_and(|line| line.contains(PROMPT)), "{lines:#?}");
+    assert_eq!(fs::read_dir(folder.path()).expect("it can be read").count(), seen);
+
+    // An Enter for each.
+    let mut program = start();
+    for _ in 0..all {
+        program.type_line("");
+    }
+    let (code, lines, _) = program.end();
+    assert_eq!((code, steps(&lines)), (Some(0), all));
+    assert_eq!(lines.iter().filter(|line| line.contains(PROMPT)).count(), all);
+}
+
+/// Who has seen enough closes the pipe, as `head` does.
+pub fn the_tour_in_a_pipe_that_closes<S: Stage>() {
+    let folder = tempfile::tempdir().expect("a place for temporary files");
+    let mut command = tour::<S>(&["--step"], folder.path());
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = command.spawn().expect("the program starts");
+    drop(program.stdout.take());
+    // At the latest after this it writes.
+    program.stdin.take().expect("piped").write_all(b"\n").ok();
+    let output = program.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
+    assert_eq!(fs::read_dir(folder.path()).expect("it can be read").count(), 0);
+}
+
+/// A step and the prompt below it are on the screen at once, in colour where that is wanted.
+#[cfg(unix)]
+pub fn the_tour_on_a_projector<S: Stage>() {
+    let folder = tempfile::tempdir().expect("a place for temporary files");
+    let mut command = tour::<S>(&[], folder.path());
+    let (_, lines, _) = Program::start_command(&mut command).end();
+    let headings = lines.iter().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let headings = headings.collect::<Vec<_>>();
+    for no_color in ["", "1"] {
+        let mut command = Terminal::command::<S>(&["--step"]);
+        command.env("TMPDIR", folder.path());
+        command.env("NO_COLOR", no_color);
+        let mut terminal = Terminal::start_command(command, 24, 80);
+        let mut step = "Stage ";
+        for next in &headings {
+            terminal.wait_for(format!("{step:?} and a prompt"), |screen| {
+                let shown = screen.contents();
+                let after = shown.split(&format!("\n{step}")).nth(1);
+                after.is_some_and(|after| after.contains(PROMPT))
+            });
+            terminal.enter();
+            step = next;
+        }
+        assert_eq!(terminal.end(), Some(0));
+        let coloured = terminal.raw().windows(5).any(|window| window == b"[38;5");
+        assert_eq!(coloured, no_color.is_empty());
+    }
 }

@@ -135,6 +135,9 @@ macro_rules! command_line_suite {
             views_of_frames
             reachable_from_outside
             the_tour
+            the_tour_step_by_step
+            the_tour_in_a_pipe_that_closes
+            #[cfg(unix)] the_tour_on_a_projector
         });
     };
 }
