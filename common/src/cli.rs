@@ -166,8 +166,9 @@ impl Watch {
     }
 }
 
-/// The exit code of a program; an error is said on stderr.
+/// The exit code of a program; an error is said on stderr, after the log.
 pub fn exit<E: Display>(result: Result<ExitCode, E>) -> ExitCode {
+    log::logger().flush();
     result.unwrap_or_else(|error| {
         // There is nobody to tell where stderr is closed.
         let _ = writeln!(io::stderr(), "error: {error:#}");

@@ -1,13 +1,25 @@
 //! The log on stderr, and the views of frames that `-v` and `-vv` add to it.
 //!
 //! The `log` facade decides once, by the level, whether a frame is looked at at all. The logger
-//! behind it is ours because it is a dozen lines: it must not fail when nobody reads stderr, and
-//! its clock needs no date.
+//! behind it is ours because it is small and its clock needs no date, and because of what happens
+//! where nobody reads stderr: a full pipe, a terminal at Ctrl-S. Lines wait in a bounded queue for
+//! a thread that writes them, and what does not fit is counted instead. No other thread waits.
 
 use std::io;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -25,6 +37,13 @@ use crate::frame;
 /// Most bytes of a frame that `-v` shows as text.
 const PREVIEW: usize = 200;
 
+/// So many lines wait for a slow reader of stderr.
+const QUEUE: usize = 4096;
+/// How long the end of a program waits for the rest of its log.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+static LOGGER: OnceLock<Option<Stderr>> = OnceLock::new();
+
 /// Starts the log: `quiet` shows warnings alone (a client without `-v`), each step of `verbose`
 /// shows more.
 pub fn init(quiet: bool, verbose: u8) {
@@ -34,8 +53,11 @@ pub fn init(quiet: bool, verbose: u8) {
         1 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
     });
-    // A second call, as in tests, changes the level only.
-    let _ = log::set_logger(&Stderr);
+    // A second call, as in tests, changes the level only; where there is no thread, no log is kept.
+    let logger = LOGGER.get_or_init(|| Some(Stderr { queue: Queue::spawn(io::stderr()).ok()? }));
+    if let Some(logger) = logger {
+        let _ = log::set_logger(logger);
+    }
 }
 
 /// Shows the log with `show` instead of on stderr, from now on: for a program that has another use
@@ -75,7 +97,75 @@ pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
     log::debug!("{peer} {arrow} {kind:02x} {kind_name}, length {length}: {preview}{dump}");
 }
 
-struct Stderr;
+/// Writes lines in a thread of its own.
+#[derive(Debug)]
+struct Queue {
+    items: SyncSender<Item>,
+    left_out: Arc<AtomicU64>,
+}
+
+/// What the thread of a [`Queue`] does next.
+#[derive(Debug)]
+enum Item {
+    Write(String),
+    /// Tells that all before is written.
+    Tell(Sender<()>),
+}
+
+impl Queue {
+    fn spawn(mut out: impl Write + Send + 'static) -> io::Result<Queue> {
+        let (items, queue) = mpsc::sync_channel(QUEUE);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&left_out);
+        let write = move || {
+            for item in queue {
+                match item {
+                    Item::Write(line) => {
+                        // Nobody may be reading; the chat goes on.
+                        let _ = out.write_all(line.as_bytes());
+                        let count = counted.swap(0, Ordering::Relaxed);
+                        if count > 0 {
+                            let warning = format!("warning: {count} lines of the log left out\n");
+                            let _ = out.write_all(warning.as_bytes());
+                        }
+                    }
+                    // Who asked may have lost patience.
+                    Item::Tell(done) => drop(done.send(())),
+                }
+            }
+        };
+        thread::Builder::new().name("log".to_owned()).spawn(write)?;
+        Ok(Queue { items, left_out })
+    }
+
+    fn push(&self, line: String) {
+        if self.items.try_send(Item::Write(line)).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until what was pushed is written, but not for long.
+    fn flush(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let (done, written) = mpsc::channel();
+        let mut item = Item::Tell(done);
+        while let Err(TrySendError::Full(again)) = self.items.try_send(item) {
+            if Instant::now() > deadline {
+                return;
+            }
+            // Nothing tells when there is room for one.
+            thread::sleep(Duration::from_millis(1));
+            item = again;
+        }
+        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// The logger of this process.
+#[derive(Debug)]
+struct Stderr {
+    queue: Queue,
+}
 
 impl Log for Stderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -84,7 +174,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         // Ours end at `debug`; the libraries' own steps are no part of any view.
-        if record.level() == Level::Trace {
+        if record.level() == Level::Trace || !self.enabled(record.metadata()) {
             return;
         }
         let level = match record.level() {
@@ -99,10 +189,61 @@ impl Log for Stderr {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, millis) = (now.as_secs(), now.subsec_millis());
         let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        // Nobody may be reading stderr; the chat goes on.
-        let _ =
-            writeln!(io::stderr(), "{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}", record.args());
+        self.queue.push(format!("{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}\n", record.args()));
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.queue.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+
+    /// Takes bytes only when it is told to, and tells what it took.
+    struct Slow {
+        told: Receiver<()>,
+        took: Arc<Mutex<String>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.told.recv().map_err(io::Error::other)?;
+            self.took.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_logs_never_waits_and_what_is_left_out_is_counted() {
+        let (tell, told) = mpsc::channel();
+        let took = Arc::new(Mutex::new(String::new()));
+        let queue = Queue::spawn(Slow { told, took: Arc::clone(&took) }).unwrap();
+        // The thread holds at most one more.
+        for number in 0..QUEUE + 11 {
+            queue.push(format!("{number}\n"));
+        }
+        let left_out = queue.left_out.load(Ordering::Relaxed);
+        assert!((10..=11).contains(&left_out), "{left_out}");
+        for _ in 0..QUEUE + 2 {
+            tell.send(()).unwrap();
+        }
+        drop(tell);
+        queue.flush();
+        let took = took.lock().unwrap();
+        let (first, rest) = took.split_once('\n').unwrap();
+        let (second, rest) = rest.split_once('\n').unwrap();
+        assert_eq!(first, "0");
+        assert_eq!(second, format!("warning: {left_out} lines of the log left out"));
+        let written = rest.lines().map(|line| line.parse().unwrap()).collect::<Vec<usize>>();
+        assert_eq!(written, (1..=written.len()).collect::<Vec<_>>());
+        assert!(written.len() >= QUEUE - 1);
+    }
 }

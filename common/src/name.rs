@@ -17,7 +17,8 @@ pub const RESERVED: [&str; 12] = [
 
 /// A name of the form `[A-Za-z0-9_-]{1,20}`.
 ///
-/// Being plain ASCII it can be shown as it is, and two of them look alike only if they are.
+/// Being plain ASCII it can be shown as it is. Two of them may still look alike in some fonts, as
+/// `alice` and `aIice` do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);

@@ -138,8 +138,8 @@ impl Room {
         }
         if self.people.len() >= self.max_people {
             let text = format!(
-                "this server has room for {} clients and all are here; try again later, or have \
-                 it started with a larger --max-clients",
+                "this server is full (--max-clients {}); try again later, or have it started with \
+                 room for more",
                 self.max_people
             );
             return Err(Bye::new(Reason::Full, text));

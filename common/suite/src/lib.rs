@@ -179,6 +179,7 @@ macro_rules! exhaustion_suite {
             who_has_left_has_no_seat
             #[cfg(target_os = "linux")] out_of_descriptors
             #[cfg(target_os = "linux")] out_of_threads
+            nobody_reads_the_log
             a_killed_server
             a_client_that_ends_inside_a_frame
             a_killed_client
