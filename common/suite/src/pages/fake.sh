@@ -13,6 +13,9 @@ case "$*" in
 *'server --listen 127.0.0.1:0'*)
     echo listening on 127.0.0.1:1
     exec sleep 1000 ;;
+*'server --listen 192'*)
+    echo "error: cannot listen on $3" >&2
+    exit 1 ;;
 *'server --listen'*)
     echo "error: port ${3#*:} is in use" >&2
     exit 1 ;;

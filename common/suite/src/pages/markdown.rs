@@ -16,6 +16,8 @@ use super::Problem;
 pub struct Page {
     /// Where it is, from the root of the project, with slashes.
     pub path: String,
+    /// All of it.
+    pub text: String,
     /// What stands between fences.
     pub blocks: Vec<Block>,
     /// Everything outside of blocks.
@@ -77,6 +79,7 @@ impl Page {
     pub fn new(path: &str, text: &str) -> Page {
         let mut page = Page {
             path: path.to_owned(),
+            text: text.to_owned(),
             blocks: Vec::new(),
             lines: Vec::new(),
             anchors: Vec::new(),

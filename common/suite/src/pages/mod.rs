@@ -11,6 +11,7 @@ pub mod links;
 pub mod markdown;
 pub mod names;
 pub mod output;
+pub mod process;
 pub mod project;
 pub mod quotes;
 pub mod run;

@@ -4,19 +4,8 @@
 //! what is shown are told so.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::io::Read;
-use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Child;
-use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::thread;
-use std::time::Instant;
 
 use socket2::Domain;
 use socket2::Socket;
@@ -31,17 +20,13 @@ use super::console::Command;
 use super::console::Console;
 use super::console::Content;
 use super::output;
+use super::process::Process;
 use crate::terminal;
-use crate::terminal::CommandBuilder;
 use crate::terminal::Screen;
 use crate::terminal::Terminal;
 
 /// What a server's line begins with.
 const LISTENING: &str = "listening on ";
-
-/// A terminal that is wider than what pages show.
-const ROWS: u16 = 40;
-const COLS: u16 = 120;
 
 /// Runs the console blocks of a page that are this program's.
 pub fn page(page: &Page, program: &Program) -> Vec<Problem> {
@@ -71,6 +56,9 @@ pub fn page(page: &Page, program: &Program) -> Vec<Problem> {
     Vec::new()
 }
 
+/// The arguments of a program, and the port in them: the page's and the real one.
+type Rewritten = (Vec<String>, Option<(u16, u16)>);
+
 /// What runs while a page is read.
 struct Session<'a> {
     page: &'a Page,
@@ -89,6 +77,8 @@ struct Person {
     terminal: Terminal,
     /// Rows that blocks have shown already.
     seen: usize,
+    /// The page's port, of a server.
+    serves: Option<u16>,
 }
 
 impl<'a> Session<'a> {
@@ -105,16 +95,20 @@ impl<'a> Session<'a> {
     }
 
     fn command(&mut self, command: &Command, shown: &[&str]) -> Result<(), Problem> {
-        let at_default = self.program.port;
         let wrong = |what: String| self.page.problem(command.line, what);
-        let (args, port) = self.rewritten(command).map_err(wrong)?;
+        let (args, asked) = self.rewritten(command).map_err(wrong)?;
         let mut process = Process::start(self.program, &args, self.folder.path(), command);
         let is_server = command.args.first().is_some_and(|first| first == "server")
             && (shown.is_empty() || shown.iter().any(|line| line.starts_with(LISTENING)));
         if !is_server {
-            return self.finished(command, shown, process);
+            // One that cannot listen says at which port.
+            let listening = self.ports.clone();
+            self.ports.extend(asked.filter(|_| command.args[0] == "server"));
+            let finished = self.finished(command, shown, process);
+            self.ports = listening;
+            return finished;
         }
-        let page_port = port.unwrap_or(at_default);
+        let page_port = asked.map_or(self.program.port, |(port, _)| port);
         let is_listening = |text: &str, _| address(output::lines(text)).is_some();
         let wrong = |what: String| self.page.problem(command.line, what);
         let said = process.wait(self.program, is_listening).map_err(|said| {
@@ -146,7 +140,7 @@ impl<'a> Session<'a> {
                 command.text
             ))
         })?;
-        let code = process.child.wait().expect("it can be waited for").code();
+        let code = process.code();
         let said = output::lines(&text);
         if shown.is_empty() {
             return match code {
@@ -174,16 +168,19 @@ impl<'a> Session<'a> {
     ) -> Result<(), Problem> {
         if let Some(command) = command {
             let wrong = |what: String| self.page.problem(command.line, what);
-            let (args, port) = self.rewritten(command).map_err(wrong)?;
+            let (args, asked) = self.rewritten(command).map_err(wrong)?;
             let terminal = self.program.terminal(&args, self.folder.path());
+            let mut serves = None;
             if args.first().is_some_and(|first| first == "server") {
                 let is_listening = |screen: &Screen| address(terminal::rows(screen)).is_some();
                 let listens = terminal.wait(self.program.patience, is_listening);
                 listens.map_err(|instead| self.page.problem(command.line, instead))?;
                 let real = address(terminal.scrollback_and_screen()).expect("it is there").port();
-                self.ports.insert(port.unwrap_or(self.program.port), real);
+                let page_port = asked.map_or(self.program.port, |(port, _)| port);
+                self.ports.insert(page_port, real);
+                serves = Some(page_port);
             }
-            self.persons.insert(name.to_owned(), Person { terminal, seen: 0 });
+            self.persons.insert(name.to_owned(), Person { terminal, seen: 0, serves });
         }
         let texts = lines.iter().map(|(_, text)| *text).collect::<Vec<_>>();
         let expected = self.as_run(&texts);
@@ -239,8 +236,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The arguments of a command with the real ports, and the port that the page means.
-    fn rewritten(&mut self, command: &Command) -> Result<(Vec<String>, Option<u16>), String> {
+    /// The arguments of a command with the real port, the page's port and the real one.
+    fn rewritten(&mut self, command: &Command) -> Result<Rewritten, String> {
         let mut args = command.args.clone();
         let at_default = format!("{}:{}", Ipv4Addr::LOCALHOST, self.program.port);
         let at = match args.first().map(String::as_str) {
@@ -274,15 +271,12 @@ impl<'a> Session<'a> {
         let Some((host, port)) = address.rsplit_once(':') else { return Ok((args, None)) };
         // An address that makes no sense is one on purpose.
         let Ok(port) = port.parse::<u16>() else { return Ok((args, None)) };
-        let is_here = match host {
-            "127.0.0.1" | "localhost" | "[::1]" => true,
-            "0.0.0.0" | "[::]" => is_server,
-            _ => false,
-        };
-        if !is_here {
+        // A server cannot listen elsewhere.
+        if !is_server && !["127.0.0.1", "localhost", "[::1]"].contains(&host) {
             return Err(format!("{address} is not this machine; such a command belongs into `sh`"));
         }
-        let is_taken = self.servers.get_mut(&port).is_some_and(Process::runs);
+        let is_taken = self.servers.get_mut(&port).is_some_and(Process::runs)
+            || self.persons.values().any(|person| person.serves == Some(port));
         let real = match (is_server, self.ports.get(&port)) {
             // It is in use, as the page's reader sees it.
             (true, Some(real)) if is_taken => *real,
@@ -291,7 +285,7 @@ impl<'a> Session<'a> {
             (false, None) => self.where_nobody_listens(port),
         };
         *address = format!("{host}:{real}");
-        Ok((args, Some(port)))
+        Ok((args, Some((port, real))))
     }
 
     /// The real port for one of the page at which nobody listens.
@@ -358,104 +352,10 @@ fn instead(command: &str, expected: &[String], said: &[String]) -> String {
     )
 }
 
-/// A running program whose stdout and stderr come as one; dropping it kills it.
-struct Process {
-    child: Child,
-    output: Arc<Output>,
-}
-
-struct Output {
-    /// What came so far, and whether that is all.
-    text: Mutex<(String, bool)>,
-    news: Condvar,
-}
-
-impl Process {
-    fn start(program: &Program, args: &[String], folder: &Path, command: &Command) -> Process {
-        let (mut reader, writer) = io::pipe().expect("a pipe");
-        let mut builder = program.command(args, folder);
-        builder.stdout(writer.try_clone().expect("a pipe")).stderr(writer);
-        builder.stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = builder.spawn().expect("the program starts");
-        // It holds this process's ends of the pipe.
-        drop(builder);
-        if let (Some(input), Some(mut stdin)) = (&command.input, child.stdin.take()) {
-            // It may have ended already.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        let output =
-            Arc::new(Output { text: Mutex::new((String::new(), false)), news: Condvar::new() });
-        let kept = Arc::clone(&output);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            let mut all = Vec::new();
-            while let Ok(read @ 1..) = reader.read(&mut bytes) {
-                all.extend_from_slice(&bytes[..read]);
-                kept.text.lock().unwrap().0 = String::from_utf8_lossy(&all).into_owned();
-                kept.news.notify_all();
-            }
-            kept.text.lock().unwrap().1 = true;
-            kept.news.notify_all();
-        });
-        Process { child, output }
-    }
-
-    /// Waits until its output is as it has to be, and returns it; otherwise what it is instead.
-    fn wait(
-        &mut self,
-        program: &Program,
-        is_right: impl Fn(&str, bool) -> bool,
-    ) -> Result<String, String> {
-        let deadline = Instant::now() + program.patience;
-        let mut text = self.output.text.lock().unwrap();
-        loop {
-            if is_right(&text.0, text.1) {
-                return Ok(text.0.clone());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || text.1 {
-                return Err(text.0.clone());
-            }
-            text = self.output.news.wait_timeout(text, left).unwrap().0;
-        }
-    }
-
-    fn runs(&mut self) -> bool {
-        self.child.try_wait().is_ok_and(|status| status.is_none())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Program {
-    fn command(&self, args: &[String], folder: &Path) -> std::process::Command {
-        let mut command = std::process::Command::new(&self.command[0]);
-        command.args(&self.command[1..]).args(args).current_dir(folder);
-        // What it writes to the temporary folder goes with the page's own.
-        command.env("TMPDIR", folder);
-        command
-    }
-
-    fn terminal(&self, args: &[String], folder: &Path) -> Terminal {
-        let mut command = CommandBuilder::new(&self.command[0]);
-        command.args(&self.command[1..]);
-        command.args(args);
-        terminal::prepare(&mut command);
-        command.cwd(folder);
-        command.env("TMPDIR", folder);
-        Terminal::start_command(command, ROWS, COLS)
-    }
-}
-
 /// On systems that have a shell to play the program.
 #[cfg(all(test, unix))]
 mod tests {
+    use std::thread;
     use std::time::Duration;
 
     use super::super::testing::assert_good;
@@ -508,6 +408,8 @@ mod tests {
              |$ cargo run -p stage1_fake
              |$ cargo run -p stage1_fake -- nosuch
              |no subcommand nosuch
+             |$ cargo run -p stage1_fake -- server --listen=192.0.2.1:7009
+             |error: cannot listen on 192.0.2.1:7009
              |```
              |```console
              |$ cargo run -p stage2_other -- nosuch
@@ -524,7 +426,7 @@ mod tests {
                     "server\n|listening on 127.0.0.1:7002",
                     "has to show\n    listening on 127.0.0.1:7002",
                 ),
-                ("server --listen 8.8.8.8:1", "not this machine"),
+                ("server --listen 192.0.2.1:7001\n|error: 7001", "and shows\n    error: cannot"),
                 ("server --broken", "does not listen, it says\nbroken"),
                 ("client 192.0.2.1:7001", "not this machine"),
                 ("client --name x\n|nobody", "and shows\n    nobody at 127.0.0.1:"),

@@ -91,7 +91,8 @@ pub fn tours(project: &Project, program: &Program) -> Vec<Problem> {
 }
 
 /// Checks that the options and commands that pages name are those that the program's help explains:
-/// options behind `cargo run -p STAGE --` on all pages, and all in backticks on the stage's own.
+/// options behind `cargo run -p STAGE --` on all pages, and all in backticks on the stage's own and
+/// on those that run this stage and name no other.
 pub fn help(project: &Project, program: &Program) -> Vec<Problem> {
     let mut options = BTreeSet::new();
     for args in [&["--help"][..], &["server", "--help"], &["client", "--help"]] {
@@ -100,50 +101,59 @@ pub fn help(project: &Project, program: &Program) -> Vec<Problem> {
     let commands = words(&explained(program), '@');
     let mut problems = Vec::new();
     for page in &project.pages {
-        help_of_page(page, program, &options, &commands, &mut problems);
+        let mut its = vec![of_cargo(page, program, &options)];
+        if is_about(page, program, project) {
+            its.push(in_backticks(page, program, &options, &commands));
+        }
+        problems.extend(its.into_iter().flatten());
     }
     problems
 }
 
-fn help_of_page(
+/// Whether a page is about this stage, and no other that exists.
+fn is_about(page: &Page, program: &Program, project: &Project) -> bool {
+    let package = program.package.as_str();
+    let runs_it = || {
+        let commands = names::cargo_commands(page);
+        commands.iter().any(|it| it.words.first() == Some(&"run") && it.packages() == [package])
+    };
+    let mut others = project.packages.iter().filter(|it| it.is_stage() && it.name != package);
+    page.path == format!("docs/{package}.md")
+        || (runs_it() && !others.any(|other| page.text.contains(&other.name)))
+}
+
+fn of_cargo(page: &Page, program: &Program, options: &BTreeSet<String>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for cargo in names::cargo_commands(page) {
+        if cargo.words.first() == Some(&"run") && cargo.packages() == [program.package.as_str()] {
+            let given = cargo.program.iter().copied();
+            problems.extend(unknown_option(page, cargo.line, given, program, options));
+        }
+    }
+    problems
+}
+
+fn in_backticks(
     page: &Page,
     program: &Program,
     options: &BTreeSet<String>,
     commands: &BTreeSet<String>,
-    problems: &mut Vec<Problem>,
-) {
+) -> Vec<Problem> {
     let package = program.package.as_str();
-    let mut check_option = |line, word: &str| {
-        let unknown = words(word, '-').into_iter().find(|option| !options.contains(option));
-        problems.extend(unknown.filter(|_| word.starts_with('-')).map(|option| {
-            let all = options.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-            page.problem(line, format!("{package} has no option {option}; it has {all}"))
-        }));
-    };
-    for cargo in names::cargo_commands(page) {
-        if cargo.words.first() == Some(&"run") && cargo.packages() == [package] {
-            cargo.program.iter().for_each(|word| check_option(cargo.line, word));
-        }
-    }
-    if page.path != format!("docs/{package}.md") {
-        return;
-    }
+    let mut problems = Vec::new();
     for span in &page.spans {
         let first = span.text.split_whitespace().next().unwrap_or_default();
         if first.starts_with('-') || ["server", "client"].contains(&first) {
-            let mut words = span.text.split_whitespace().filter(|word| *word != "--");
-            words.by_ref().for_each(|word| check_option(span.line, word));
+            let given = span.text.split_whitespace();
+            problems.extend(unknown_option(page, span.line, given, program, options));
         }
-    }
-    for span in &page.spans {
-        let first = span.text.split_whitespace().next().unwrap_or_default();
         let Some(word) = first.strip_prefix('@') else { continue };
         // A placeholder, or nothing.
         let is_name = |word: &str| !word.contains(char::is_lowercase);
         if commands.contains(first) || PEOPLE.contains(&word) || is_name(word) {
             continue;
         }
-        // A stage's page may tell what another stage has.
+        // A page may tell what another stage has.
         let of_another =
             name::RESERVED.contains(&word) && span.around.to_lowercase().contains("stage");
         if !of_another {
@@ -156,6 +166,24 @@ fn help_of_page(
             problems.push(page.problem(span.line, what));
         }
     }
+    problems
+}
+
+/// A problem, if one of these words is an option that the program does not have.
+fn unknown_option<'w>(
+    page: &Page,
+    line: usize,
+    mut given: impl Iterator<Item = &'w str>,
+    program: &Program,
+    options: &BTreeSet<String>,
+) -> Option<Problem> {
+    let unknown = given.find_map(|word| {
+        let option = words(word, '-').pop_first().filter(|_| word.starts_with('-'))?;
+        (!options.contains(&option)).then_some(option)
+    })?;
+    let all = options.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let package = &program.package;
+    Some(page.problem(line, format!("{package} has no option {unknown}; it has {all}")))
 }
 
 /// What `@help` shows.
@@ -246,9 +274,16 @@ mod tests {
         ] {
             assert_problem(&on_its_page(text), 1, problem);
         }
-        let elsewhere = |text: &str| help(&project("README.md", text), &program);
+        let elsewhere = |text: &str| {
+            let mut project = project("README.md", text);
+            let name = "stage2_other".to_owned();
+            project.packages.push(super::super::project::Package { name, folder: "x".into() });
+            help(&project, &program)
+        };
         assert_good(&elsewhere("|`--lisden` `@sned`"));
-        let text = "|```sh\n|cargo run -p stage1_fake -- server --lisden x\n|```";
+        assert_good(&elsewhere("|`--lisden`, `cargo run -p stage1_fake`, stage2_other"));
+        assert_problem(&elsewhere("|`--lisden`, `cargo run -p stage1_fake`"), 1, "--lisden");
+        let text = "|```sh\n|cargo run -p stage1_fake -- server --lisden x\n|```\n|stage2_other";
         assert_problem(&elsewhere(text), 2, "no option --lisden");
     }
 }
