@@ -8,6 +8,8 @@
 //! - [`server`]: the stage's server in this process, with [`Limits`] that
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
+//!
+//! Beside them, [`pages`] checks what the documentation says.
 
 // A scenario is a test, although it is not compiled as one here.
 #![allow(
@@ -28,6 +30,7 @@ pub mod exhaustion;
 pub mod face;
 pub mod hostile;
 pub mod limits;
+pub mod pages;
 pub mod peer;
 pub mod process;
 pub mod server;

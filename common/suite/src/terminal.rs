@@ -108,6 +108,16 @@ impl vt100::Callbacks for Queries {
     }
 }
 
+/// Makes a command's environment that of a terminal with colours.
+pub fn prepare(command: &mut CommandBuilder) {
+    command.env("TERM", "xterm-256color");
+    for variable in COLOURS {
+        command.env_remove(variable);
+    }
+    // The default is the home folder.
+    command.cwd(std::env::current_dir().expect("there is a current folder"));
+}
+
 impl Terminal {
     /// Starts the stage's binary with these arguments.
     pub fn start<S: Stage>(args: &[&str], rows: u16, cols: u16) -> Terminal {
@@ -118,12 +128,7 @@ impl Terminal {
     pub fn command<S: Stage>(args: &[&str]) -> CommandBuilder {
         let mut command = CommandBuilder::new(S::binary());
         command.args(args);
-        command.env("TERM", "xterm-256color");
-        for variable in COLOURS {
-            command.env_remove(variable);
-        }
-        // The terminal's own default is the home folder.
-        command.cwd(std::env::current_dir().expect("there is a current folder"));
+        prepare(&mut command);
         command
     }
 

@@ -12,13 +12,11 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::fmt::Write;
 use std::time::Duration;
 use std::time::Instant;
 
 use common::escape;
 use common::frame;
-use common::frame::Frame;
 use common::limits::Limits;
 use common::message;
 use common::message::Event;
@@ -28,9 +26,14 @@ use common::message::Status;
 use common::name;
 use common::room::PeerId;
 use common::room::Room;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use suite::pages;
+use suite::pages::Block;
+use suite::pages::Line;
+use suite::pages::Page;
+use suite::pages::Project;
+use suite::pages::hex;
+use suite::pages::hex::Message;
 
 /// The words of an enum on the wire. A variant that is not listed here does not compile; one that
 /// is listed has to be on the page.
@@ -104,23 +107,10 @@ words! { status, Status:
 
 #[test]
 fn hex_examples_are_what_the_encoder_writes() {
-    let page = Page::read();
-    let mut above: Option<&Block> = None;
-    let mut shown = BTreeSet::new();
-    for block in &page.blocks {
-        if block.line.text == "hex" {
-            let Some(json) = above else {
-                block.wrong("it has to stand below a `json request` or a `json event`");
-            };
-            let (frame, word) = json.encoded();
-            let expected = hex(&frame);
-            if block.text != expected {
-                block.wrong(format!("what belongs there is\n\n{expected}"));
-            }
-            shown.insert(word);
-        }
-        above = Some(block).filter(|block| block.is_json());
-    }
+    let page = page();
+    pages::report(hex::check(&page));
+    let above = page.blocks.windows(2).filter(|pair| pair[1].language == "hex");
+    let shown = above.map(|pair| word(&pair[0])).collect::<BTreeSet<_>>();
     for word in ["hello", "welcome", "joined"] {
         assert!(shown.contains(word), "docs/protocol.md: add a hex example of a `{word}`");
     }
@@ -128,46 +118,49 @@ fn hex_examples_are_what_the_encoder_writes() {
 
 #[test]
 fn json_examples_are_what_the_encoder_writes() {
-    for block in Page::read().blocks.iter().filter(|block| block.is_json()) {
-        let (_, word) = block.encoded();
+    for block in page().blocks.iter().filter(|block| hex::is_message(block)) {
+        let word = word(block);
         let first = format!(r#"{{"type":"{word}""#);
-        if !block.json().starts_with(&first) {
-            block.wrong(format!("it has to begin with {first}"));
+        if !block.text.trim_end().starts_with(&first) {
+            wrong(block, format!("it has to begin with {first}"));
         }
-        let version = block.fields().get("chat5").cloned();
+        let version = json(block).get("chat5").cloned();
         if version.is_some_and(|version| version != message::VERSION) {
-            block.wrong(format!("the version is {}; repair it in the table too", message::VERSION));
+            wrong(
+                block,
+                format!("the version is {}; repair it in the table too", message::VERSION),
+            );
         }
-        if let Some(text) = block.fields().get("text")
-            && !block.json().ends_with(&format!(r#","text":{text}}}"#))
+        if let Some(text) = json(block).get("text")
+            && !block.text.trim_end().ends_with(&format!(r#","text":{text}}}"#))
         {
-            block.wrong("`text` has to be the last field: repair the order in message.rs");
+            wrong(block, "`text` has to be the last field: repair the order in message.rs");
         }
     }
 }
 
 #[test]
 fn every_request_and_event_has_an_example_and_its_fields_a_table() {
-    let page = Page::read();
+    let page = page();
     for (section, label, words) in
         [("Requests", "json request", request::ALL), ("Events", "json event", event::ALL)]
     {
         let mut fields = BTreeMap::<&str, BTreeSet<String>>::new();
-        let here = |block: &&Block| block.is_json() && block.line.section == section;
+        let here = |block: &&Block| hex::is_message(block) && block.line.section == section;
         for block in page.blocks.iter().filter(here) {
-            let (_, word) = block.encoded();
+            let word = word(block);
             if block.line.text != label || block.line.heading != word {
                 let (found, heading) = (&block.line.text, &block.line.heading);
-                block.wrong(format!("a `{found}`, {word}, stands in {section} below {heading}"));
+                wrong(block, format!("a `{found}`, {word}, stands in {section} below {heading}"));
             }
-            let keys = block.fields().into_iter().map(|(key, _)| key);
+            let keys = json(block).into_iter().map(|(key, _)| key);
             fields.entry(word).or_default().extend(keys.filter(|key| key != "type"));
         }
         for word in words {
             let Some(fields) = fields.get(word) else {
                 panic!("docs/protocol.md: add `{word}` with an example to {section}");
             };
-            let listed = page.first_column(section, word, 3);
+            let listed = first_column(&page, section, word, 3);
             assert_eq!(
                 listed, *fields,
                 "docs/protocol.md, {section}, `{word}`: on the left the fields in its table, on \
@@ -183,13 +176,13 @@ fn every_request_and_event_has_an_example_and_its_fields_a_table() {
 
 #[test]
 fn the_words_in_tables_and_lists_are_those_of_the_code() {
-    let page = Page::read();
+    let page = page();
     for word in reason::ALL {
         let reason = serde_json::from_str::<Reason>(&format!("\"{word}\"")).expect(word);
         assert_eq!(reason::word(&reason), *word);
     }
     assert_eq!(
-        page.first_column("Events", "bye", 4),
+        first_column(&page, "Events", "bye", 4),
         reason::ALL.iter().map(|word| (*word).to_owned()).collect(),
         "docs/protocol.md, `bye`: on the left the reasons in its table, on the right those of the \
          code"
@@ -213,7 +206,7 @@ fn the_words_in_tables_and_lists_are_those_of_the_code() {
 
 #[test]
 fn the_characters_to_be_escaped_are_those_that_are() {
-    let page = Page::read();
+    let page = page();
     let block = page.blocks.iter().find(|block| block.line.text == "escaped");
     let block = block.expect("docs/protocol.md: the list of characters is a block named `escaped`");
     let mut ranges = Vec::<(u32, u32)>::new();
@@ -234,13 +227,13 @@ fn the_characters_to_be_escaped_are_those_that_are() {
     let lines = lines.map(|line| line.iter().map(range).collect::<Vec<_>>().join("  ") + "\n");
     let expected = lines.collect::<String>();
     if block.text != expected {
-        block.wrong(format!("what belongs there is\n\n{expected}"));
+        wrong(block, format!("what belongs there is\n\n{expected}"));
     }
 }
 
 #[test]
 fn the_numbers_are_those_of_the_code() {
-    let page = Page::read();
+    let page = page();
     let rows = limits();
     let listed = page.rows("Limits", "");
     for (what, limit) in &rows {
@@ -353,140 +346,34 @@ fn numbers(line: &str) -> Vec<(u64, &str)> {
     numbers
 }
 
-/// A frame as the page shows it: on the left its bytes, on the right what they mean.
-fn hex(frame: &[u8]) -> String {
-    let mut shown = String::new();
-    let mut line = |bytes: &[u8], meaning: &str| {
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
-        writeln!(shown, "{hex:<47} | {meaning}").expect("a String takes everything");
-    };
-    let (length, payload) = frame.split_at(frame::HEADER);
-    let (kind, body) = payload.split_at(1);
-    line(length, &format!("length: {}", payload.len()));
-    line(kind, "kind: message");
-    for bytes in body.chunks(16) {
-        let plain = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
-        line(bytes, &bytes.iter().map(plain).collect::<String>());
-    }
-    shown
-}
-
 /// The page, taken apart.
-struct Page {
-    blocks: Vec<Block>,
-    /// Everything outside of blocks.
-    lines: Vec<Line>,
+fn page() -> Page {
+    let mut project = Project::this();
+    let at = project.pages.iter().position(|page| page.path == "docs/protocol.md");
+    project.pages.swap_remove(at.expect("docs/protocol.md has to be there"))
 }
 
-struct Line {
-    number: usize,
-    /// The `##` heading above.
-    section: String,
-    /// The `###` heading above, without its backticks.
-    heading: String,
-    text: String,
+/// What stands in backticks in the first column of tables of so many columns.
+fn first_column(page: &Page, section: &str, heading: &str, columns: usize) -> BTreeSet<String> {
+    let rows = page.rows(section, heading).into_iter().filter(|row| row.len() == columns);
+    let words = rows.filter_map(|row| row.first()?.strip_prefix('`')?.strip_suffix('`'));
+    words.map(str::to_owned).collect()
 }
 
-/// What stands between two fences.
-struct Block {
-    /// The opening fence, without its backticks.
-    line: Line,
-    text: String,
+/// Fails, naming the place.
+fn wrong(block: &Block, what: impl Display) -> ! {
+    panic!("docs/protocol.md, the block that begins in line {}: {what}", block.line.number);
 }
 
-impl Page {
-    fn read() -> Page {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
-        let text = std::fs::read_to_string(path).expect("docs/protocol.md has to be there");
-        let mut page = Page { blocks: Vec::new(), lines: Vec::new() };
-        let (mut section, mut heading) = (String::new(), String::new());
-        let mut lines = (1..).zip(text.lines());
-        while let Some((number, text)) = lines.next() {
-            if let Some(title) = text.strip_prefix("## ") {
-                (section, heading) = (title.to_owned(), String::new());
-            } else if let Some(title) = text.strip_prefix("### ") {
-                heading = title.trim_matches('`').to_owned();
-            }
-            let (section, heading) = (section.clone(), heading.clone());
-            let Some(label) = text.strip_prefix("```") else {
-                page.lines.push(Line { number, section, heading, text: text.to_owned() });
-                continue;
-            };
-            let inside = lines.by_ref().map(|(_, text)| text).take_while(|text| *text != "```");
-            let inside = inside.map(|text| format!("{text}\n")).collect();
-            let line = Line { number, section, heading, text: label.to_owned() };
-            page.blocks.push(Block { line, text: inside });
-        }
-        page
-    }
-
-    /// The cells of the tables under a heading.
-    fn rows(&self, section: &str, heading: &str) -> Vec<Vec<&str>> {
-        let here = |line: &&Line| line.section == section && line.heading == heading;
-        let lines = self.lines.iter().filter(here).map(|line| line.text.as_str());
-        let rows = lines.filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
-        rows.map(|row| row.split('|').map(str::trim).collect()).collect()
-    }
-
-    /// What stands in backticks in the first column of tables of so many columns.
-    fn first_column(&self, section: &str, heading: &str, columns: usize) -> BTreeSet<String> {
-        let rows = self.rows(section, heading).into_iter().filter(|row| row.len() == columns);
-        let words = rows.filter_map(|row| row.first()?.strip_prefix('`')?.strip_suffix('`'));
-        words.map(str::to_owned).collect()
+/// The word of the message in a block, which has to be this very JSON.
+fn word(block: &Block) -> &'static str {
+    match hex::message(block) {
+        Ok((Message::Request(request), _)) => request::word(&request),
+        Ok((Message::Event(event), _)) => event::word(&event),
+        Err(what) => wrong(block, what),
     }
 }
 
-impl Block {
-    /// Fails, naming the place.
-    fn wrong(&self, what: impl Display) -> ! {
-        panic!("docs/protocol.md, the block that begins in line {}: {what}", self.line.number);
-    }
-
-    fn is_json(&self) -> bool {
-        self.line.text.starts_with("json")
-    }
-
-    fn json(&self) -> &str {
-        self.text.trim_end()
-    }
-
-    fn fields(&self) -> serde_json::Map<String, Value> {
-        serde_json::from_str(self.json()).unwrap_or_else(|error| self.wrong(error))
-    }
-
-    /// The frame of this message, which has to be this very JSON, and the message's word.
-    fn encoded(&self) -> (Vec<u8>, &'static str) {
-        match self.line.text.as_str() {
-            "json request" => {
-                let request = self.decoded::<Request>();
-                (self.framed(&request), request::word(&request))
-            }
-            "json event" => {
-                let event = self.decoded::<Event>();
-                (self.framed(&event), event::word(&event))
-            }
-            other => self.wrong(format!("`{other}` has to be `json request` or `json event`")),
-        }
-    }
-
-    fn decoded<M: DeserializeOwned>(&self) -> M {
-        let frame = Frame { kind: frame::MESSAGE, body: self.json().as_bytes() };
-        message::decode(frame).unwrap_or_else(|error| {
-            self.wrong(format!("this cannot be read as a `{}`: {error}", self.line.text))
-        })
-    }
-
-    fn framed(&self, message: &impl Serialize) -> Vec<u8> {
-        let outgoing = message::encode(message);
-        let written = outgoing.payload().strip_prefix(&[frame::MESSAGE]).unwrap_or_default();
-        if written != self.json().as_bytes() {
-            self.wrong(format!("the encoder writes {}", String::from_utf8_lossy(written)));
-        }
-        let mut writer = frame::Writer::new(Vec::new(), "the page");
-        writer.push(outgoing.payload()).expect("an example fits a frame");
-        while writer.pending() > 0 {
-            writer.write().expect("a Vec takes everything");
-        }
-        writer.stream().clone()
-    }
+fn json(block: &Block) -> serde_json::Map<String, Value> {
+    serde_json::from_str(&block.text).unwrap_or_else(|error| wrong(block, error))
 }
