@@ -80,7 +80,7 @@ impl ServerArgs {
         exposed: &str,
         serve: impl FnOnce(&Listener, &Limits),
     ) -> Result<ExitCode, E> {
-        logging::init(false, self.watch.verbose);
+        logging::init(true, self.watch.verbose);
         let capture = self.watch.capture()?;
         let address = resolve("--listen", &self.listen, port)?.first().copied();
         let address = address.unwrap_or_else(|| local(port));
@@ -115,7 +115,7 @@ impl ClientArgs {
         package: &str,
         chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
-        logging::init(true, self.watch.verbose);
+        logging::init(false, self.watch.verbose);
         let face = face::open(self.watch.is_on_stdout());
         if self.name.is_none() && !face.is_terminal() {
             writeln!(

@@ -2,8 +2,9 @@
 //!
 //! The `log` facade decides once, by the level, whether a frame is looked at at all. The logger
 //! behind it is ours because it is small and its clock needs no date, and because of what happens
-//! where nobody reads stderr: a full pipe, a terminal at Ctrl-S. Lines wait in a bounded queue for
-//! a thread that writes them, and what does not fit is counted instead. No other thread waits.
+//! where nobody reads a server's stderr: a full pipe, a terminal at Ctrl-S. Its lines wait in a
+//! bounded queue for a thread that writes them, and what does not fit is counted instead. No other
+//! thread waits. A client writes at once: its log has to stand in order between the lines of chat.
 
 use std::io;
 use std::io::Write;
@@ -44,17 +45,20 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 static LOGGER: OnceLock<Option<Stderr>> = OnceLock::new();
 
-/// Starts the log: `quiet` shows warnings alone (a client without `-v`), each step of `verbose`
-/// shows more.
-pub fn init(quiet: bool, verbose: u8) {
+/// Starts the log of a server or of a client, which without `-v` shows warnings alone; each step of
+/// `verbose` shows more.
+pub fn init(is_server: bool, verbose: u8) {
     log::set_max_level(match verbose {
-        0 if quiet => LevelFilter::Warn,
+        0 if !is_server => LevelFilter::Warn,
         0 => LevelFilter::Info,
         1 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
     });
     // A second call, as in tests, changes the level only; where there is no thread, no log is kept.
-    let logger = LOGGER.get_or_init(|| Some(Stderr { queue: Queue::spawn(io::stderr()).ok()? }));
+    let logger = LOGGER.get_or_init(|| {
+        let queue = if is_server { Some(Queue::spawn(io::stderr()).ok()?) } else { None };
+        Some(Stderr { queue })
+    });
     if let Some(logger) = logger {
         let _ = log::set_logger(logger);
     }
@@ -164,7 +168,7 @@ impl Queue {
 /// The logger of this process.
 #[derive(Debug)]
 struct Stderr {
-    queue: Queue,
+    queue: Option<Queue>,
 }
 
 impl Log for Stderr {
@@ -189,11 +193,16 @@ impl Log for Stderr {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, millis) = (now.as_secs(), now.subsec_millis());
         let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        self.queue.push(format!("{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}\n", record.args()));
+        let line = format!("{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}\n", record.args());
+        match &self.queue {
+            Some(queue) => queue.push(line),
+            // Nobody may be reading; the chat goes on.
+            None => drop(io::stderr().write_all(line.as_bytes())),
+        }
     }
 
     fn flush(&self) {
-        self.queue.flush();
+        self.queue.iter().for_each(Queue::flush);
     }
 }
 
