@@ -351,6 +351,17 @@ pub fn other_sizes<S: Stage>() {
     bob.expect(&[&format!("alice: {long}")]);
 }
 
+/// A terminal that does not know its size is taken for one of 80 columns.
+pub fn no_size<S: Stage>() {
+    let server = ServerProgram::start::<S>(&[]);
+    let mut shell = portable_shell();
+    let (binary, address) = (S::binary().display(), server.address);
+    shell.arg(format!("stty rows 0 cols 0; exec '{binary}' client {address} --name alice"));
+    let alice = Terminal::start_command(shell, SIZE.0, SIZE.1);
+    alice.wait_for_row("* alice joined");
+    alice.wait_for_row("alice>");
+}
+
 /// What is longer than a row is broken between words, and `@help` is not longer.
 pub fn long_texts<S: Stage>() {
     let (_server, alice, mut bob) = alice_and_bob::<S>();

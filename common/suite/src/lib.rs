@@ -208,6 +208,7 @@ macro_rules! face_suite {
             #[cfg(unix)] to_the_background_and_back
             #[cfg(unix)] colours
             #[cfg(unix)] other_sizes
+            #[cfg(unix)] no_size
             #[cfg(unix)] long_texts
             #[cfg(unix)] frames_above_the_line
         });

@@ -681,8 +681,12 @@ impl Screen {
     }
 }
 
+/// The width of the terminal. Some lines, a serial one for instance, do not know theirs and say 0.
 fn columns() -> usize {
-    terminal::size().map_or(COLUMNS, |(columns, _)| usize::from(columns).max(1))
+    match terminal::size() {
+        Ok((0, _)) | Err(_) => COLUMNS,
+        Ok((columns, _)) => usize::from(columns),
+    }
 }
 
 /// Terminals count columns in 16 bits.
