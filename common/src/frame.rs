@@ -25,6 +25,12 @@ pub const HEADER: usize = 4;
 
 /// A message: a JSON object, UTF-8.
 pub const MESSAGE: u8 = 0x10;
+/// The end of a direction, inside a record whose changes are noticed.
+pub const CLOSE: u8 = 0x12;
+/// A step of a handshake.
+pub const HANDSHAKE: u8 = 0x20;
+/// An encrypted record, in which is again kind · body.
+pub const RECORD: u8 = 0x21;
 
 /// A [`Reader`]'s buffer at rest; it grows with what comes, up to one frame of the largest size.
 const BUFFER: usize = 4 * 1024;
@@ -51,9 +57,35 @@ pub enum Error {
     /// The peer was asked whether it is there, and is given up.
     #[error(transparent)]
     Lost(#[from] Lost),
+    /// A frame came that holds no frame.
+    #[error(transparent)]
+    Record(#[from] BadRecord),
     /// The stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// Why there is nothing to be had from an encrypted record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadRecord {
+    /// After a handshake everything is in records.
+    #[error("a frame of kind {0:02x} came where all has to be encrypted")]
+    NotARecord(u8),
+    /// There is no room in it for what a record consists of.
+    #[error("an encrypted record is too short to hold anything")]
+    TooShort,
+    /// It was changed, repeated, moved, or another is missing.
+    #[error("an encrypted record was changed, repeated, moved or left out on its way")]
+    Tampered,
+    /// Something came after the end that the other side had sealed.
+    #[error("a record came after the end of the session")]
+    AfterTheEnd,
+    /// The stream ended without that end.
+    #[error("the connection was cut: it ended without the sealed end of the session")]
+    Truncated,
+    /// There are no more nonces.
+    #[error("too many records for one key")]
+    TooMany,
 }
 
 /// A frame that came in: it lives in its reader's buffer.
@@ -240,6 +272,36 @@ impl<W: Write> Writer<W> {
         self.buffer.extend_from_slice(&length.to_be_bytes());
         self.buffer.extend_from_slice(payload);
         Ok(())
+    }
+
+    /// Adds a frame whose body is what `fill` appends to the buffer.
+    ///
+    /// # Errors
+    /// If `fill` fails, or the frame becomes longer than [`MAX_LENGTH`]; nothing is added then.
+    pub fn push_with(
+        &mut self,
+        kind: u8,
+        fill: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; HEADER]);
+        self.buffer.push(kind);
+        let filled = fill(&mut self.buffer);
+        let (_, frame) = self.buffer.split_at_mut(start);
+        let Some((header, payload)) = frame.split_first_chunk_mut::<HEADER>() else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        *header = length.to_be_bytes();
+        let checked = filled.and_then(|()| match payload.len() <= MAX_LENGTH {
+            true => Ok(payload),
+            false => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+        });
+        let failed = checked.map(|payload| logging::frame(&self.peer, "->", payload));
+        if failed.is_err() {
+            self.buffer.truncate(start);
+        }
+        failed
     }
 
     /// Bytes that are still to be written.

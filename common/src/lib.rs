@@ -16,6 +16,7 @@
 //! | [`heartbeat`] | ping after a silence, close after a longer one |
 //! | [`limits`] | all durations and sizes of a server in one value |
 //! | [`name`], [`room`] | the chat itself: a state machine without sockets, threads or a clock |
+//! | `crypto` | with the feature of that name: handshakes, keys and records of the encrypted stages |
 //! | [`cli`] | the part of the command line that all stages share |
 //! | [`command`] | the `@` commands that a person types |
 //! | [`face`] | how a person sees the chat |
@@ -29,6 +30,8 @@
 pub mod admission;
 pub mod cli;
 pub mod command;
+#[cfg(feature = "crypto")]
+pub mod crypto;
 pub mod escape;
 pub mod face;
 pub mod frame;

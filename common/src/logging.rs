@@ -88,6 +88,9 @@ pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
     let length = payload.len();
     let kind_name = match kind {
         frame::MESSAGE => "message",
+        frame::CLOSE => "close",
+        frame::HANDSHAKE => "handshake",
+        frame::RECORD => "record",
         _ => "of unknown kind",
     };
     let preview = escape::bytes(body, PREVIEW);

@@ -1,0 +1,222 @@
+//! The handshake of stages 2 and 3, in frames of kind `20`. It is **not authenticated**: each side
+//! learns that it has a secret with somebody, and not with whom.
+//!
+//! ```text
+//! C→S  "CHT2" 01  random_c(32)  kex  cipher             what the client allows, 00 = any
+//! S→C  "CHT2" 01  random_s(32)  kex  cipher  share_s    what the server chose
+//! C→S  share_c
+//! ```
+//!
+//! Every body is hashed into the transcript, in the order in which it crosses the wire.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+
+use rand::CryptoRng;
+use sha2::Digest;
+use sha2::Sha256;
+use thiserror::Error;
+
+use crate::crypto::suite::Allowed;
+use crate::crypto::suite::NoSuite;
+use crate::crypto::suite::Suite;
+use crate::escape;
+use crate::frame;
+use crate::frame::Reader;
+use crate::frame::Writer;
+use crate::message;
+use crate::message::Bye;
+use crate::message::Event;
+use crate::message::Reason;
+
+/// What both hellos begin with: the name of the handshake and its version.
+const MAGIC: &[u8; 4] = b"CHT2";
+const VERSION: u8 = 1;
+/// The length of both hellos, without a share.
+const HELLO: usize = MAGIC.len() + 1 + 32 + 2;
+/// Most bytes of what cannot be understood that an error quotes.
+const QUOTED: usize = 40;
+
+/// Why there is no handshake.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The stream failed, or ended inside a frame.
+    #[error(transparent)]
+    Frame(#[from] frame::Error),
+    /// The stream ended.
+    #[error("the other side ended the connection during the handshake")]
+    Ended,
+    /// The other side says why it does not go on.
+    #[error("{0}")]
+    Refused(String),
+    /// A frame that has no place here.
+    #[error(
+        "this stage begins with a handshake, and a frame of kind {0:02x} came; is that another \
+         stage, or none?"
+    )]
+    NotAHandshake(u8),
+    /// It does not begin with "CHT2".
+    #[error("this stage speaks the handshake CHT2, and the other side began with: {0}")]
+    Magic(String),
+    /// Another version.
+    #[error("this stage speaks version {VERSION} of the handshake, the other side {0}")]
+    Version(u8),
+    /// A hello of another length.
+    #[error("a hello of {0} bytes instead of {HELLO}")]
+    Length(usize),
+    /// There is no suite that both allow.
+    #[error(transparent)]
+    NoSuite(#[from] NoSuite),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        frame::Error::from(error).into()
+    }
+}
+
+/// 32 random bytes of one side, so that no two transcripts are the same.
+pub type Random = [u8; 32];
+
+/// A handshake in progress.
+pub struct Handshake<'a, R, W> {
+    reader: &'a mut Reader<R>,
+    writer: &'a mut Writer<W>,
+    transcript: Sha256,
+}
+
+impl<'a, R: Read, W: Write> Handshake<'a, R, W> {
+    /// On a connection on which nothing has been said yet.
+    pub fn new(reader: &'a mut Reader<R>, writer: &'a mut Writer<W>) -> Handshake<'a, R, W> {
+        Handshake { reader, writer, transcript: Sha256::new() }
+    }
+
+    /// Client: sends the hello; the random bytes in it.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub fn send_hello<G>(&mut self, allowed: Allowed, rng: &mut G) -> Result<Random, Error>
+    where
+        G: CryptoRng + ?Sized,
+    {
+        let (random, hello) = hello(allowed.codes(), rng);
+        self.send(&hello)?;
+        Ok(random)
+    }
+
+    /// Server: the client's hello, as its random bytes and the suite that is chosen for it. Where
+    /// there is none, the client is told.
+    ///
+    /// # Errors
+    /// If it is no hello, or there is no suite that both allow.
+    pub fn receive_hello(&mut self, allowed: Allowed) -> Result<(Random, Suite), Error> {
+        let understood = self.receive().and_then(|hello| {
+            let (random, codes, rest) = parse(&hello)?;
+            if !rest.is_empty() {
+                return Err(Error::Length(hello.len()));
+            }
+            Ok((random, allowed.choose(codes)?))
+        });
+        if let Err(error) = &understood {
+            self.refuse(error);
+        }
+        understood
+    }
+
+    /// Server: answers with the suite and the server's share.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub fn answer_hello<G>(&mut self, suite: Suite, share: &[u8], rng: &mut G) -> Result<(), Error>
+    where
+        G: CryptoRng + ?Sized,
+    {
+        let (_, mut answer) = hello(suite.codes(), rng);
+        answer.extend_from_slice(share);
+        self.send(&answer)
+    }
+
+    /// Client: the server's answer, as the suite and the server's share.
+    ///
+    /// # Errors
+    /// If it is no answer, or a suite that was not allowed.
+    pub fn receive_answer(&mut self, allowed: Allowed) -> Result<(Suite, Vec<u8>), Error> {
+        let answer = self.receive()?;
+        let (_, codes, share) = parse(&answer)?;
+        Ok((allowed.check(codes)?, share.to_vec()))
+    }
+
+    /// Sends a body.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub fn send(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.transcript.update(body);
+        self.push(&[&[frame::HANDSHAKE], body].concat())?;
+        Ok(())
+    }
+
+    /// The other side's next body.
+    ///
+    /// # Errors
+    /// If something else came, or nothing.
+    pub fn receive(&mut self) -> Result<Vec<u8>, Error> {
+        let frame = self.reader.read()?.ok_or(Error::Ended)?;
+        match frame.kind {
+            frame::HANDSHAKE => {
+                self.transcript.update(frame.body);
+                Ok(frame.body.to_vec())
+            }
+            frame::MESSAGE => match message::decode(frame) {
+                Ok(Event::Bye(bye)) => Err(Error::Refused(bye.text)),
+                _ => Err(Error::NotAHandshake(frame::MESSAGE)),
+            },
+            kind => Err(Error::NotAHandshake(kind)),
+        }
+    }
+
+    /// The hash of all that was said, for the key schedule.
+    pub fn transcript(self) -> [u8; 32] {
+        self.transcript.finalize().into()
+    }
+
+    /// Tells a client in plaintext why there will be no session. This is before any secret, and
+    /// a client of another stage can read it.
+    fn refuse(&mut self, why: &Error) {
+        if !matches!(why, Error::Frame(_) | Error::Ended) {
+            let bye = Event::Bye(Bye::new(Reason::Protocol, why));
+            // The connection ends anyway.
+            let _ = self.push(message::encode(&bye).payload());
+        }
+    }
+
+    fn push(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.writer.push(payload)?;
+        while self.writer.pending() > 0 {
+            self.writer.write()?;
+        }
+        Ok(())
+    }
+}
+
+/// A hello without a share, and the random bytes in it.
+fn hello<G: CryptoRng + ?Sized>(codes: [u8; 2], rng: &mut G) -> (Random, Vec<u8>) {
+    let mut random = [0; 32];
+    rng.fill_bytes(&mut random);
+    (random, [&MAGIC[..], &[VERSION], &random, &codes].concat())
+}
+
+/// The random bytes and the suite's codes in a hello, and what follows them.
+fn parse(hello: &[u8]) -> Result<(Random, [u8; 2], &[u8]), Error> {
+    let rest = hello.strip_prefix(MAGIC);
+    let rest = rest.ok_or_else(|| Error::Magic(escape::bytes(hello, QUOTED)))?;
+    let short = || Error::Length(hello.len());
+    let (version, rest) = rest.split_first().ok_or_else(short)?;
+    if *version != VERSION {
+        return Err(Error::Version(*version));
+    }
+    let (random, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    let (codes, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    Ok((*random, *codes, rest))
+}

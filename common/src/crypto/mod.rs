@@ -1,0 +1,51 @@
+//! The cryptography of the encrypted stages: bytes in, bytes out.
+//!
+//! A stage's `connection.rs` shows the order of things: hello, share, derive, records. What is
+//! done at each of these steps is here, one object a file. Primitives come from libraries.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`suite`] | which key exchanges and ciphers there are, and how two sides agree on one of each |
+//! | [`handshake`] | the messages of the handshake, and the transcript that hashes them |
+//! | [`kex`] | key exchange: two shares become one secret |
+//! | [`schedule`] | the key schedule: one secret becomes a key for each direction |
+//! | [`record`] | what protects the frames after that |
+//! | [`keylog`] | session keys in a file, for Wireshark |
+
+pub mod handshake;
+pub mod kex;
+pub mod keylog;
+pub mod record;
+pub mod schedule;
+pub mod suite;
+
+use std::fmt::Write;
+
+use zeroize::Zeroizing;
+
+/// 32 secret bytes: a shared secret or a key. They are wiped when this is dropped, and there is no
+/// `Debug` that could show them.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<[u8; 32]>);
+
+impl Secret {
+    /// The bytes.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Secret {
+    fn from(bytes: [u8; 32]) -> Secret {
+        Secret(Zeroizing::new(bytes))
+    }
+}
+
+/// Bytes as two hexadecimal digits each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // A String takes everything.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,181 @@
+//! Records: what protects a frame after the handshake. A frame of kind `21` holds the ciphertext of
+//! kind · body of the frame within.
+//!
+//! | [`Cipher`] | body of the record | noticed |
+//! |---|---|---|
+//! | `aes-256-cfb` | IV, 16 random bytes · ciphertext | nothing: a flipped bit of the ciphertext flips the same bit of the plaintext and garbles the 16 bytes after its block |
+//! | `aes-256-gcm` | ciphertext · tag, 16 bytes | every change; a record that is repeated, left out or moved |
+//!
+//! The nonce of GCM is four zero bytes and the number of the record in its direction, from 0, as
+//! u64 big-endian. It is never on the wire: both sides count.
+//!
+//! Where changes are noticed, each direction ends with a record that holds a frame of kind `12`, so
+//! that nobody else can end it unnoticed.
+
+use aes::Aes256;
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::AeadInOut;
+use aes_gcm::aead::KeyInit;
+use cfb_mode::cipher::InnerIvInit;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::crypto::Secret;
+use crate::crypto::suite::Cipher;
+use crate::frame;
+use crate::frame::BadRecord;
+use crate::frame::Frame;
+use crate::logging;
+
+/// Bytes of an initialisation vector, and of a tag.
+const IV: usize = 16;
+const TAG: usize = 16;
+
+/// The sending half.
+pub struct Encryptor {
+    direction: Direction,
+    rng: StdRng,
+}
+
+/// The receiving half.
+pub struct Decryptor {
+    direction: Direction,
+    peer: String,
+    /// What was within the last record.
+    plaintext: Vec<u8>,
+    closed: bool,
+}
+
+/// A key, ready for use.
+enum Direction {
+    Cfb(Box<Aes256>),
+    Gcm { key: Box<Aes256Gcm>, count: u64 },
+}
+
+impl Direction {
+    fn new(cipher: Cipher, key: &Secret) -> Direction {
+        match cipher {
+            Cipher::Cfb => Direction::Cfb(Box::new(Aes256::new(key.expose().into()))),
+            Cipher::Gcm => {
+                Direction::Gcm { key: Box::new(Aes256Gcm::new(key.expose().into())), count: 0 }
+            }
+        }
+    }
+}
+
+/// The nonce of a record, from its number.
+fn nonce(count: &mut u64) -> Result<[u8; 12], BadRecord> {
+    let mut nonce = [0; 12];
+    let (_, number) = nonce.split_at_mut(4);
+    number.copy_from_slice(&count.to_be_bytes());
+    // A nonce that came twice would give the key of the tags away.
+    *count = count.checked_add(1).ok_or(BadRecord::TooMany)?;
+    Ok(nonce)
+}
+
+impl Encryptor {
+    /// With the key of its direction; `rng` makes the initialisation vectors.
+    pub fn new(cipher: Cipher, key: &Secret, rng: StdRng) -> Encryptor {
+        Encryptor { direction: Direction::new(cipher, key), rng }
+    }
+
+    /// Adds the body of a record that holds `payload` to `body`.
+    ///
+    /// # Errors
+    /// If there have been as many records as there are nonces.
+    pub fn encrypt(&mut self, payload: &[u8], body: &mut Vec<u8>) -> Result<(), BadRecord> {
+        match &mut self.direction {
+            Direction::Cfb(aes) => {
+                let mut iv = [0; IV];
+                self.rng.fill_bytes(&mut iv);
+                body.extend_from_slice(&iv);
+                let start = body.len();
+                body.extend_from_slice(payload);
+                let ciphertext = body.get_mut(start..).unwrap_or_default();
+                cfb_mode::Encryptor::inner_iv_init(&**aes, &iv.into()).encrypt(ciphertext);
+            }
+            Direction::Gcm { key, count } => {
+                let nonce = nonce(count)?;
+                let start = body.len();
+                body.extend_from_slice(payload);
+                let ciphertext = body.get_mut(start..).unwrap_or_default();
+                let sealed = key.encrypt_inout_detached(&nonce.into(), &[], ciphertext.into());
+                let tag = sealed.map_err(|_| BadRecord::TooMany)?;
+                body.extend_from_slice(&tag);
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame that ends this direction, where its end can be protected.
+    pub fn close(&self) -> Option<&'static [u8]> {
+        match self.direction {
+            Direction::Cfb(_) => None,
+            Direction::Gcm { .. } => Some(&[frame::CLOSE]),
+        }
+    }
+}
+
+impl Decryptor {
+    /// With the key of its direction; `peer` is what the log calls the other side.
+    pub fn new(cipher: Cipher, key: &Secret, peer: impl ToString) -> Decryptor {
+        let direction = Direction::new(cipher, key);
+        Decryptor { direction, peer: peer.to_string(), plaintext: Vec::new(), closed: false }
+    }
+
+    /// The frame within a record, or `None` if it is the one that ends this direction.
+    ///
+    /// # Errors
+    /// If it is no record, or cannot be opened; nothing of it is released then.
+    pub fn decrypt(&mut self, record: Frame<'_>) -> Result<Option<Frame<'_>>, BadRecord> {
+        if self.closed {
+            return Err(BadRecord::AfterTheEnd);
+        }
+        if record.kind != frame::RECORD {
+            return Err(BadRecord::NotARecord(record.kind));
+        }
+        self.plaintext.clear();
+        match &mut self.direction {
+            Direction::Cfb(aes) => {
+                let (iv, ciphertext) =
+                    record.body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
+                self.plaintext.extend_from_slice(ciphertext);
+                let plaintext = self.plaintext.as_mut_slice();
+                cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into()).decrypt(plaintext);
+            }
+            Direction::Gcm { key, count } => {
+                let (ciphertext, tag) =
+                    record.body.split_last_chunk::<TAG>().ok_or(BadRecord::TooShort)?;
+                let nonce = nonce(count)?;
+                self.plaintext.extend_from_slice(ciphertext);
+                let plaintext = self.plaintext.as_mut_slice();
+                let opened =
+                    key.decrypt_inout_detached(&nonce.into(), &[], plaintext.into(), tag.into());
+                if opened.is_err() {
+                    self.plaintext.clear();
+                    return Err(BadRecord::Tampered);
+                }
+            }
+        }
+        logging::frame(&self.peer, "<- within", &self.plaintext);
+        match self.plaintext.split_first() {
+            None => Err(BadRecord::TooShort),
+            Some((&frame::CLOSE, [])) if !matches!(self.direction, Direction::Cfb(_)) => {
+                self.closed = true;
+                Ok(None)
+            }
+            Some((&kind, body)) => Ok(Some(Frame { kind, body })),
+        }
+    }
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// If whoever ended it was not the other side: where that can be known.
+    pub fn end(&self) -> Result<(), BadRecord> {
+        match self.direction {
+            Direction::Gcm { .. } if !self.closed => Err(BadRecord::Truncated),
+            _ => Ok(()),
+        }
+    }
+}

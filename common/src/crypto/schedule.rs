@@ -1,0 +1,64 @@
+//! The key schedule: how one secret becomes a key for each direction.
+//!
+//! ```text
+//! salt        = SHA-256(all bodies of the handshake, in order)
+//! prk         = HKDF-Extract(salt, secret)                          RFC 5869, HMAC with SHA-256
+//! client key  = HKDF-Expand(prk, "chat2 KEX CIPHER c2s", 32)        what the client encrypts with
+//! server key  = HKDF-Expand(prk, "chat2 KEX CIPHER s2c", 32)        what the server encrypts with
+//! fingerprint = SHA-256("chat2 fingerprint" ‖ salt)                 what two people can compare
+//! ```
+//!
+//! The salt ties the keys to everything that was said: whoever changes a byte of the handshake on
+//! its way leaves the two sides with different keys. Whoever holds a handshake of his own with
+//! each side has both keys, though; that is what the fingerprint shows.
+
+use hkdf::Hkdf;
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::crypto::Secret;
+use crate::crypto::suite::Suite;
+
+/// The labels, without the suite between them.
+const PURPOSE: &str = "chat2";
+const CLIENT_TO_SERVER: &str = "c2s";
+const SERVER_TO_CLIENT: &str = "s2c";
+const FINGERPRINT: &str = "chat2 fingerprint";
+
+/// Digits in a group of a fingerprint, the bytes that each comes from, and how many groups.
+const DIGITS: u64 = 100_000;
+const GROUP: usize = 5;
+const GROUPS: usize = 4;
+
+/// The keys of a session, one for each direction.
+pub struct Keys {
+    /// For what the client sends.
+    pub client: Secret,
+    /// For what the server sends.
+    pub server: Secret,
+}
+
+impl Keys {
+    /// Derives both keys from the secret, the transcript's hash and the suite.
+    pub fn derive(salt: &[u8; 32], secret: &Secret, suite: Suite) -> Keys {
+        let hkdf = Hkdf::<Sha256>::new(Some(salt), secret.expose());
+        let expand = |direction: &str| {
+            let label = format!("{PURPOSE} {} {} {direction}", suite.kex, suite.cipher);
+            let mut key = [0; 32];
+            // It fails for keys of more than 255 hashes only (RFC 5869, section 2.3).
+            let _ = hkdf.expand(label.as_bytes(), &mut key);
+            Secret::from(key)
+        };
+        Keys { client: expand(CLIENT_TO_SERVER), server: expand(SERVER_TO_CLIENT) }
+    }
+}
+
+/// The fingerprint of a session: 20 decimal digits in groups of five, each group five bytes of the
+/// hash as a big-endian number, modulo 100,000.
+pub fn fingerprint(salt: &[u8; 32]) -> String {
+    let hash = Sha256::new().chain_update(FINGERPRINT).chain_update(salt).finalize();
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+    let groups = hash.chunks(GROUP).take(GROUPS);
+    let groups = groups.map(|bytes| format!("{:05}", number(bytes) % DIGITS));
+    groups.collect::<Vec<_>>().join("-")
+}
