@@ -341,6 +341,22 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    /// Writes all that is pending, with as many system calls as it takes.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub fn write_all(&mut self) -> io::Result<()> {
+        while self.pending() > 0 {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// What the log calls the other side.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
     /// The stream below, to close it.
     pub fn stream(&self) -> &W {
         &self.stream

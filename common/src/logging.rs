@@ -6,6 +6,7 @@
 //! bounded queue for a thread that writes them, and what does not fit is counted instead. No other
 //! thread waits. A client writes at once: its log has to stand in order between the lines of chat.
 
+use std::fmt::Display;
 use std::io;
 use std::io::Write;
 use std::sync::Arc;
@@ -68,6 +69,15 @@ pub fn init(is_server: bool, verbose: u8) {
 /// for its terminal.
 pub fn show_with(show: impl Fn(&str) + Send + 'static) {
     *SHOW.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(show));
+}
+
+/// Says something that is no part of the log, but stands where the log goes.
+pub fn say(what: impl Display) {
+    match &*SHOW.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(show) => show(&what.to_string()),
+        // Nobody may be reading; the chat goes on.
+        None => drop(writeln!(io::stderr(), "{what}")),
+    }
 }
 
 /// Where the log goes, if not to stderr.

@@ -13,7 +13,11 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 
-use rand::CryptoRng;
+use rand::Rng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::rngs::SysError;
+use rand::rngs::SysRng;
 use sha2::Digest;
 use sha2::Sha256;
 use thiserror::Error;
@@ -29,6 +33,7 @@ use crate::message;
 use crate::message::Bye;
 use crate::message::Event;
 use crate::message::Reason;
+use crate::stream::Stream;
 
 /// What both hellos begin with: the name of the handshake and its version.
 const MAGIC: &[u8; 4] = b"CHT2";
@@ -80,27 +85,40 @@ impl From<io::Error> for Error {
 pub type Random = [u8; 32];
 
 /// A handshake in progress.
-pub struct Handshake<'a, R, W> {
-    reader: &'a mut Reader<R>,
-    writer: &'a mut Writer<W>,
+pub struct Handshake<R, W> {
+    /// Where the frames go, during the handshake and after it.
+    pub writer: Writer<W>,
+    /// Where they come from.
+    pub reader: Reader<R>,
+    /// For everything about this connection that has to be random.
+    pub rng: StdRng,
     transcript: Sha256,
 }
 
-impl<'a, R: Read, W: Write> Handshake<'a, R, W> {
+impl Handshake<Stream, Stream> {
     /// On a connection on which nothing has been said yet.
-    pub fn new(reader: &'a mut Reader<R>, writer: &'a mut Writer<W>) -> Handshake<'a, R, W> {
-        Handshake { reader, writer, transcript: Sha256::new() }
+    ///
+    /// # Errors
+    /// If the operating system has no random numbers.
+    pub fn over(stream: &Stream) -> Result<Handshake<Stream, Stream>, SysError> {
+        let writer = Writer::new(stream.clone(), stream.peer());
+        let reader = Reader::new(stream.clone(), stream.peer());
+        Ok(Handshake::new(writer, reader, StdRng::try_from_rng(&mut SysRng)?))
+    }
+}
+
+impl<R: Read, W: Write> Handshake<R, W> {
+    /// With a generator that is seeded already.
+    pub fn new(writer: Writer<W>, reader: Reader<R>, rng: StdRng) -> Handshake<R, W> {
+        Handshake { writer, reader, rng, transcript: Sha256::new() }
     }
 
     /// Client: sends the hello; the random bytes in it.
     ///
     /// # Errors
     /// If the stream fails.
-    pub fn send_hello<G>(&mut self, allowed: Allowed, rng: &mut G) -> Result<Random, Error>
-    where
-        G: CryptoRng + ?Sized,
-    {
-        let (random, hello) = hello(allowed.codes(), rng);
+    pub fn send_hello(&mut self, allowed: Allowed) -> Result<Random, Error> {
+        let (random, hello) = self.hello(allowed.codes());
         self.send(&hello)?;
         Ok(random)
     }
@@ -128,11 +146,8 @@ impl<'a, R: Read, W: Write> Handshake<'a, R, W> {
     ///
     /// # Errors
     /// If the stream fails.
-    pub fn answer_hello<G>(&mut self, suite: Suite, share: &[u8], rng: &mut G) -> Result<(), Error>
-    where
-        G: CryptoRng + ?Sized,
-    {
-        let (_, mut answer) = hello(suite.codes(), rng);
+    pub fn answer_hello(&mut self, suite: Suite, share: &[u8]) -> Result<(), Error> {
+        let (_, mut answer) = self.hello(suite.codes());
         answer.extend_from_slice(share);
         self.send(&answer)
     }
@@ -176,9 +191,16 @@ impl<'a, R: Read, W: Write> Handshake<'a, R, W> {
         }
     }
 
-    /// The hash of all that was said, for the key schedule.
-    pub fn transcript(self) -> [u8; 32] {
-        self.transcript.finalize().into()
+    /// The hash of all that was said so far, for the key schedule.
+    pub fn transcript(&self) -> [u8; 32] {
+        self.transcript.clone().finalize().into()
+    }
+
+    /// A hello without a share, and the random bytes in it.
+    fn hello(&mut self, codes: [u8; 2]) -> (Random, Vec<u8>) {
+        let mut random = [0; 32];
+        self.rng.fill_bytes(&mut random);
+        (random, [&MAGIC[..], &[VERSION], &random, &codes].concat())
     }
 
     /// Tells a client in plaintext why there will be no session. This is before any secret, and
@@ -193,18 +215,8 @@ impl<'a, R: Read, W: Write> Handshake<'a, R, W> {
 
     fn push(&mut self, payload: &[u8]) -> io::Result<()> {
         self.writer.push(payload)?;
-        while self.writer.pending() > 0 {
-            self.writer.write()?;
-        }
-        Ok(())
+        self.writer.write_all()
     }
-}
-
-/// A hello without a share, and the random bytes in it.
-fn hello<G: CryptoRng + ?Sized>(codes: [u8; 2], rng: &mut G) -> (Random, Vec<u8>) {
-    let mut random = [0; 32];
-    rng.fill_bytes(&mut random);
-    (random, [&MAGIC[..], &[VERSION], &random, &codes].concat())
 }
 
 /// The random bytes and the suite's codes in a hello, and what follows them.

@@ -33,7 +33,9 @@ pub enum BadShare {
         expected: usize,
     },
     /// It has the length but does not begin as it should.
-    #[error("the other side's share is no uncompressed point: it begins with {0:02x} instead of 04")]
+    #[error(
+        "the other side's share is no uncompressed point: it begins with {0:02x} instead of 04"
+    )]
     Form(u8),
     /// There is no such point on the curve.
     #[error("the other side's share is no point on the curve P-256")]

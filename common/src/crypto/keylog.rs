@@ -21,7 +21,7 @@ use std::sync::PoisonError;
 use zeroize::Zeroizing;
 
 use crate::crypto::hex;
-use crate::crypto::schedule::Keys;
+use crate::crypto::schedule::Session;
 
 /// Where session keys are written, if anywhere; clones write to the same file.
 #[derive(Clone, Default)]
@@ -44,12 +44,12 @@ impl KeyLog {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, random_c: &[u8; 32], keys: &Keys) -> io::Result<()> {
+    pub fn write(&self, session: &Session) -> io::Result<()> {
         let Some(file) = &self.0 else { return Ok(()) };
         let mut lines = Zeroizing::new(String::with_capacity(2 * 160));
-        for (label, key) in [("CHAT2_C2S", &keys.client), ("CHAT2_S2C", &keys.server)] {
+        for (label, key) in [("CHAT2_C2S", &session.client), ("CHAT2_S2C", &session.server)] {
             let key = Zeroizing::new(hex(key.expose()));
-            for part in [label, " ", &hex(random_c), " ", &key, "\n"] {
+            for part in [label, " ", &hex(&session.random_c), " ", &key, "\n"] {
                 lines.push_str(part);
             }
         }

@@ -15,6 +15,7 @@
 pub mod handshake;
 pub mod kex;
 pub mod keylog;
+pub mod options;
 pub mod record;
 pub mod schedule;
 pub mod suite;

@@ -12,6 +12,9 @@
 //! Where changes are noticed, each direction ends with a record that holds a frame of kind `12`, so
 //! that nobody else can end it unnoticed.
 
+use std::io;
+use std::io::Write;
+
 use aes::Aes256;
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
@@ -25,6 +28,7 @@ use crate::crypto::suite::Cipher;
 use crate::frame;
 use crate::frame::BadRecord;
 use crate::frame::Frame;
+use crate::frame::Writer;
 use crate::logging;
 
 /// Bytes of an initialisation vector, and of a tag.
@@ -40,7 +44,6 @@ pub struct Encryptor {
 /// The receiving half.
 pub struct Decryptor {
     direction: Direction,
-    peer: String,
     /// What was within the last record.
     plaintext: Vec<u8>,
     closed: bool,
@@ -79,11 +82,30 @@ impl Encryptor {
         Encryptor { direction: Direction::new(cipher, key), rng }
     }
 
-    /// Adds the body of a record that holds `payload` to `body`.
+    /// Adds a record that holds `payload`, kind · body, to what `frames` is to write.
     ///
     /// # Errors
-    /// If there have been as many records as there are nonces.
-    pub fn encrypt(&mut self, payload: &[u8], body: &mut Vec<u8>) -> Result<(), BadRecord> {
+    /// If there have been as many records as there are nonces, or the payload is too long.
+    pub fn push<W: Write>(&mut self, frames: &mut Writer<W>, payload: &[u8]) -> io::Result<()> {
+        logging::frame(frames.peer(), "-> within", payload);
+        frames.push_with(frame::RECORD, |body| {
+            self.body(payload, body).map_err(|bad| io::Error::other(frame::Error::from(bad)))
+        })
+    }
+
+    /// Writes the record that ends this direction, where an end can be protected.
+    ///
+    /// # Errors
+    /// If the stream fails.
+    pub fn close<W: Write>(&mut self, frames: &mut Writer<W>) -> io::Result<()> {
+        if let Direction::Gcm { .. } = self.direction {
+            self.push(frames, &[frame::CLOSE])?;
+            frames.write_all()?;
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, payload: &[u8], body: &mut Vec<u8>) -> Result<(), BadRecord> {
         match &mut self.direction {
             Direction::Cfb(aes) => {
                 let mut iv = [0; IV];
@@ -106,33 +128,25 @@ impl Encryptor {
         }
         Ok(())
     }
-
-    /// The frame that ends this direction, where its end can be protected.
-    pub fn close(&self) -> Option<&'static [u8]> {
-        match self.direction {
-            Direction::Cfb(_) => None,
-            Direction::Gcm { .. } => Some(&[frame::CLOSE]),
-        }
-    }
 }
 
 impl Decryptor {
-    /// With the key of its direction; `peer` is what the log calls the other side.
-    pub fn new(cipher: Cipher, key: &Secret, peer: impl ToString) -> Decryptor {
+    /// With the key of its direction.
+    pub fn new(cipher: Cipher, key: &Secret) -> Decryptor {
         let direction = Direction::new(cipher, key);
-        Decryptor { direction, peer: peer.to_string(), plaintext: Vec::new(), closed: false }
+        Decryptor { direction, plaintext: Vec::new(), closed: false }
     }
 
     /// The frame within a record, or `None` if it is the one that ends this direction.
     ///
     /// # Errors
     /// If it is no record, or cannot be opened; nothing of it is released then.
-    pub fn decrypt(&mut self, record: Frame<'_>) -> Result<Option<Frame<'_>>, BadRecord> {
+    pub fn open(&mut self, record: Frame<'_>) -> Result<Option<Frame<'_>>, frame::Error> {
         if self.closed {
-            return Err(BadRecord::AfterTheEnd);
+            return Err(BadRecord::AfterTheEnd.into());
         }
         if record.kind != frame::RECORD {
-            return Err(BadRecord::NotARecord(record.kind));
+            return Err(BadRecord::NotARecord(record.kind).into());
         }
         self.plaintext.clear();
         match &mut self.direction {
@@ -153,14 +167,13 @@ impl Decryptor {
                     key.decrypt_inout_detached(&nonce.into(), &[], plaintext.into(), tag.into());
                 if opened.is_err() {
                     self.plaintext.clear();
-                    return Err(BadRecord::Tampered);
+                    return Err(BadRecord::Tampered.into());
                 }
             }
         }
-        logging::frame(&self.peer, "<- within", &self.plaintext);
         match self.plaintext.split_first() {
-            None => Err(BadRecord::TooShort),
-            Some((&frame::CLOSE, [])) if !matches!(self.direction, Direction::Cfb(_)) => {
+            None => Err(BadRecord::TooShort.into()),
+            Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm { .. }) => {
                 self.closed = true;
                 Ok(None)
             }
@@ -168,14 +181,14 @@ impl Decryptor {
         }
     }
 
-    /// The stream has ended.
+    /// What the end of the stream means: `None`, the end of this direction.
     ///
     /// # Errors
-    /// If whoever ended it was not the other side: where that can be known.
-    pub fn end(&self) -> Result<(), BadRecord> {
+    /// If it is not the other side that has ended it, where that can be known.
+    pub fn end(&self) -> Result<Option<Frame<'_>>, frame::Error> {
         match self.direction {
-            Direction::Gcm { .. } if !self.closed => Err(BadRecord::Truncated),
-            _ => Ok(()),
+            Direction::Gcm { .. } if !self.closed => Err(BadRecord::Truncated.into()),
+            _ => Ok(None),
         }
     }
 }

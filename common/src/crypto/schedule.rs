@@ -12,6 +12,9 @@
 //! its way leaves the two sides with different keys. Whoever holds a handshake of his own with
 //! each side has both keys, though; that is what the fingerprint shows.
 
+use std::fmt;
+use std::fmt::Display;
+
 use hkdf::Hkdf;
 use sha2::Digest;
 use sha2::Sha256;
@@ -30,32 +33,46 @@ const DIGITS: u64 = 100_000;
 const GROUP: usize = 5;
 const GROUPS: usize = 4;
 
-/// The keys of a session, one for each direction.
-pub struct Keys {
-    /// For what the client sends.
+/// What a handshake has led to.
+pub struct Session {
+    /// The random bytes of the client's hello, by which the session is found in a capture.
+    pub random_c: [u8; 32],
+    /// What both sides agreed on.
+    pub suite: Suite,
+    /// The key for what the client sends.
     pub client: Secret,
-    /// For what the server sends.
+    /// The key for what the server sends.
     pub server: Secret,
+    /// 20 decimal digits in groups of five. They are the same on both sides if nobody is between.
+    pub fingerprint: String,
 }
 
-impl Keys {
-    /// Derives both keys from the secret, the transcript's hash and the suite.
-    pub fn derive(salt: &[u8; 32], secret: &Secret, suite: Suite) -> Keys {
-        let hkdf = Hkdf::<Sha256>::new(Some(salt), secret.expose());
+impl Session {
+    /// Derives all of it from the secret and the hash of the handshake.
+    pub fn derive(suite: Suite, random_c: [u8; 32], salt: [u8; 32], secret: &Secret) -> Session {
+        let prk = Hkdf::<Sha256>::new(Some(&salt), secret.expose());
         let expand = |direction: &str| {
             let label = format!("{PURPOSE} {} {} {direction}", suite.kex, suite.cipher);
             let mut key = [0; 32];
             // It fails for keys of more than 255 hashes only (RFC 5869, section 2.3).
-            let _ = hkdf.expand(label.as_bytes(), &mut key);
+            let _ = prk.expand(label.as_bytes(), &mut key);
             Secret::from(key)
         };
-        Keys { client: expand(CLIENT_TO_SERVER), server: expand(SERVER_TO_CLIENT) }
+        let (client, server) = (expand(CLIENT_TO_SERVER), expand(SERVER_TO_CLIENT));
+        Session { random_c, suite, client, server, fingerprint: fingerprint(&salt) }
     }
 }
 
-/// The fingerprint of a session: 20 decimal digits in groups of five, each group five bytes of the
-/// hash as a big-endian number, modulo 100,000.
-pub fn fingerprint(salt: &[u8; 32]) -> String {
+impl Display for Session {
+    /// What is said of it: nothing of its keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Session { suite: Suite { kex, cipher }, fingerprint, .. } = self;
+        write!(f, "session: kex={kex} cipher={cipher} fingerprint={fingerprint}")
+    }
+}
+
+/// Each group is five bytes of the hash as a big-endian number, modulo 100,000.
+fn fingerprint(salt: &[u8; 32]) -> String {
     let hash = Sha256::new().chain_update(FINGERPRINT).chain_update(salt).finalize();
     let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
     let groups = hash.chunks(GROUP).take(GROUPS);

@@ -237,10 +237,7 @@ mod tests {
         assert!(refused.contains("--cipher aes-256-cfb"), "{refused}");
         assert!(refused.contains("--cipher aes-256-gcm"), "{refused}");
         for code in 3..=255 {
-            assert_eq!(
-                ALL.choose([0, code]),
-                Err(NoSuite::Unknown { option: "--cipher", code })
-            );
+            assert_eq!(ALL.choose([0, code]), Err(NoSuite::Unknown { option: "--cipher", code }));
         }
     }
 

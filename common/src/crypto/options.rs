@@ -1,0 +1,46 @@
+//! The part of the command line that the encrypted stages share.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::crypto::keylog::KeyLog;
+use crate::crypto::suite::Allowed;
+use crate::crypto::suite::Cipher;
+use crate::crypto::suite::Kex;
+
+/// Options of server and client.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The key exchange [default: whatever the other side wants; p256 if it wants nothing]
+    #[arg(long, global = true, value_enum)]
+    kex: Option<Kex>,
+    /// The cipher [default: whatever the other side wants; aes-256-cfb if it wants nothing]
+    #[arg(long, global = true, value_enum)]
+    cipher: Option<Cipher>,
+    /// Append the keys of each session to a file, for Wireshark: whoever has it and a capture reads
+    /// everything
+    #[arg(long, global = true, value_name = "FILE", env = "CHATKEYLOG")]
+    keylog: Option<PathBuf>,
+}
+
+impl Options {
+    /// What is allowed, `None` meaning any.
+    pub fn allowed(&self) -> Allowed {
+        Allowed { kex: self.kex, cipher: self.cipher }
+    }
+
+    /// The key log, if one is wanted; with a warning.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn keylog(&self) -> io::Result<KeyLog> {
+        let Some(path) = &self.keylog else { return Ok(KeyLog::default()) };
+        let log = KeyLog::append(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("--keylog {}: {error}", path.display()))
+        })?;
+        log::warn!("session keys are written to {}: who has them reads everything", path.display());
+        Ok(log)
+    }
+}

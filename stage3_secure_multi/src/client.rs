@@ -1,0 +1,102 @@
+//! The client: two loops between a person and a connection.
+//!
+//! One thread reads what is typed and queues it, the writing thread sends what is queued, and
+//! this one shows what comes. So a ping is answered while the user's own message waits.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::ensure;
+use common::command::Action;
+use common::command::Command;
+use common::face;
+use common::heartbeat::Heartbeat;
+use common::limits::Limits;
+use common::message;
+use common::message::Bye;
+use common::message::Event;
+use common::name::Name;
+use common::outbox::Lane;
+use common::outbox::Outbox;
+use common::stream::Stream;
+use common::sync;
+use common::writer::Writer;
+
+use crate::connection;
+
+/// What a client's threads share.
+#[derive(Clone)]
+struct Client {
+    limits: Limits,
+    outbox: Arc<Outbox>,
+    face: Arc<dyn face::Face>,
+}
+
+/// Chats as `name` until the person leaves; an error is why it ended otherwise.
+pub fn run(
+    stream: &Stream,
+    settings: &connection::Settings,
+    commands: &'static [Command],
+    name: &Name,
+    (face, input): face::Pair,
+) -> Result<()> {
+    let limits = Limits::for_client();
+    stream.set_deadline(limits.hello_within);
+    let (mut sender, receiver, _) = connection::connect(stream, settings)?;
+    let outbox = Arc::new(Outbox::new(&limits));
+    outbox.push(Lane::Message, message::hello(name).into());
+    let send = move |outbox: &Outbox| sender.send_queued(outbox);
+    let _writer = Writer::spawn(&outbox, stream, &limits, send)?;
+    let client = Client { limits, outbox, face };
+    let listener = client.clone();
+    sync::spawn("input", client.limits.stack, move || {
+        // The error would be that of a face that nobody sees.
+        let _ = listener.listen(input, commands);
+        listener.outbox.finish();
+    })?;
+
+    client.receive(receiver)
+}
+
+impl Client {
+    /// From the face to the connection.
+    fn listen(&self, mut input: Box<dyn face::Input>, commands: &'static [Command]) -> Result<()> {
+        while let Some(action) = input.next(commands) {
+            match action {
+                Ok(Action::Send(request)) => {
+                    self.outbox.push(Lane::Message, message::encode(&request).into());
+                }
+                Ok(Action::Show(lines)) => self.face.notices(lines)?,
+                Ok(Action::Quit) => break,
+                Err(wrong) => self.face.error(wrong)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// From the connection to the face; an error unless the person has left.
+    fn receive(&self, mut receiver: connection::Receiver) -> Result<()> {
+        let (mut welcomed, mut unreadable) = (false, 0);
+        while let Some(frame) = receiver.receive().context("the server is lost")? {
+            match message::decode(frame) {
+                Ok(event @ Event::Welcome { .. }) => {
+                    welcomed = true;
+                    self.face.show(&event)?;
+                    let heartbeat = Heartbeat::new(&self.limits, &self.outbox, message::ping());
+                    receiver.frames.set_heartbeat(heartbeat)?;
+                }
+                Ok(Event::Ping {}) => self.outbox.answer(message::pong()),
+                Ok(Event::Bye(bye)) => return Err(bye.into()),
+                Ok(event) => self.face.show(&event)?,
+                Err(_) => {
+                    self.face.unreadable(frame.body)?;
+                    unreadable += 1;
+                    ensure!(unreadable < self.limits.unreadable, Bye::unreadable());
+                }
+            }
+        }
+        ensure!(welcomed && self.outbox.is_done(), "the server is gone");
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Stage 3: an encrypted relay. Each client has a key of its own with the server, which decrypts
+//! what it relays and encrypts it again for each recipient.
+
+mod client;
+mod connection;
+mod server;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use clap::Subcommand;
+use common::cli;
+use common::command;
+use common::crypto::options::Options;
+
+use crate::connection::Settings;
+
+/// Where, on this machine, the server listens and a client connects, unless told otherwise.
+const PORT: u16 = 7003;
+
+/// What a person can type here.
+const COMMANDS: &[command::Command] = &[
+    command::HELP,
+    command::QUIT,
+    command::NAMES,
+    command::PRIVATE,
+    command::STATUS,
+    command::GROUP,
+];
+
+/// Stage 1: a chat relay in plaintext.
+///
+/// Without a subcommand it gives a guided tour and exits. To chat, start a server in one terminal
+/// and a client in each of some others.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    /// In the tour: wait for Enter before each step.
+    #[arg(long)]
+    step: bool,
+    #[command(flatten)]
+    crypto: Options,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Relays between clients until Ctrl-C.
+    ///
+    /// The first line on stdout is `listening on ADDR`; the log goes to stderr. Each client needs
+    /// a file descriptor, and so does each connection that has not said hello (at most twice
+    /// --max-clients of them): for 1000 clients run `ulimit -n 4096` first.
+    Server(cli::ServerArgs),
+    /// Chats: what you type is said to the room, and @help shows what else there is.
+    ///
+    /// When input or output is no terminal, it reads and writes plain lines for scripts, needs
+    /// --name, and leaves at the end of its input. Exit codes: 0 left, 1 the connection failed or
+    /// was lost or the name was refused, 2 wrong usage.
+    Client(cli::ClientArgs),
+}
+
+fn main() -> ExitCode {
+    cli::exit(run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let settings = Settings { allowed: cli.crypto.allowed(), keylog: cli.crypto.keylog()? };
+    match cli.mode {
+        None => Ok(ExitCode::SUCCESS),
+        Some(Mode::Server(args)) => {
+            let exposed = "whoever sees the wire reads everything";
+            args.run(PORT, exposed, |listener, limits| server::run(listener, &settings, limits))
+        }
+        Some(Mode::Client(args)) => args.run(PORT, env!("CARGO_PKG_NAME"), |stream, name, face| {
+            client::run(stream, &settings, COMMANDS, name, face)
+        }),
+    }
+}

@@ -1,0 +1,158 @@
+//! The relay: accepts clients, and passes on what the room decides.
+//!
+//! Each client has two threads. One reads its requests, asks the room who gets what, and puts it
+//! into those peers' queues. The other takes what is in its own client's queue and writes it to
+//! the socket. So nobody writes to a socket while holding a lock, and a client that does not read
+//! stops its own writing thread only.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Result;
+use common::admission::Admission;
+use common::admission::Permit;
+use common::heartbeat::Heartbeat;
+use common::inbox::Inbox;
+use common::limits::Limits;
+use common::message;
+use common::message::Bye;
+use common::outbox;
+use common::outbox::Lane;
+use common::outbox::Outbox;
+use common::outbox::Refused;
+use common::room;
+use common::stream::Listener;
+use common::stream::Stream;
+use common::sync;
+use common::sync::Arc;
+use common::writer::Writer;
+
+use crate::connection;
+
+/// What all threads of a server share.
+pub struct Server {
+    pub limits: Limits,
+    pub settings: connection::Settings,
+    pub registry: sync::Mutex<Registry>,
+}
+
+/// The room, and the queue of everyone in it.
+pub struct Registry {
+    pub room: room::Room,
+    pub peers: BTreeMap<room::PeerId, Arc<Outbox>>,
+}
+
+/// A peer in the room, out of it when this is dropped: also when its thread panics.
+pub struct Presence<'a> {
+    pub server: &'a Server,
+    pub id: room::PeerId,
+    /// Address and name, for the log.
+    pub label: String,
+}
+
+/// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
+pub fn run(listener: &Listener, settings: &connection::Settings, limits: &Limits) {
+    let (limits, settings) = (limits.clone(), settings.clone());
+    // Not too many connections without a hello: the one that is silent longest has to go.
+    let admission = Admission::new(&limits);
+    let registry =
+        sync::Mutex::new(Registry { room: room::Room::new(&limits), peers: BTreeMap::new() });
+    let server = Arc::new(Server { limits, settings, registry });
+    while let Some(stream) = listener.accept() {
+        let (peer, permit) = (stream.peer(), admission.admit(&stream));
+        let (stack, server) = (server.limits.stack, Arc::clone(&server));
+        let reader = move || {
+            // Whatever went wrong is reported here, once.
+            if let Err(error) = server.handle_client(&stream, permit) {
+                log::info!("{peer}: {error:#}");
+            }
+        };
+        if let Err(error) = sync::spawn("reader", stack, reader) {
+            log::warn!("{peer}: refused, no thread for it: {error}");
+        }
+    }
+    let mut registry = sync::lock(&server.registry);
+    registry.room.close();
+    registry.peers.values().for_each(|outbox| outbox.finish_with(&Bye::stopping()));
+    drop(registry);
+    admission.close();
+}
+
+impl Server {
+    /// A client's reading thread.
+    fn handle_client(&self, stream: &Stream, mut permit: Permit) -> Result<()> {
+        let (mut sender, mut receiver, proven) = connection::accept(stream, &self.settings)?;
+        let Some(hello) = receiver.receive()? else { return Ok(()) };
+        let hello = message::decode(hello).map_err(Bye::from);
+        let outbox = Arc::new(Outbox::new(&self.limits));
+        let send = move |outbox: &Outbox| sender.send_queued(outbox);
+        let writer = Writer::spawn(&outbox, stream, &self.limits, send)?;
+
+        let chatted = hello.and_then(|hello| {
+            let mut registry = sync::lock(&self.registry);
+            let (id, name, deliveries) = registry.room.join(hello, proven)?;
+            permit.established();
+            registry.peers.insert(id, Arc::clone(&outbox));
+            let label = format!("{} {name}", stream.peer());
+            let presence = Presence { server: self, id, label };
+            self.deliver(registry, deliveries);
+            // Silence is answered with a ping first.
+            let heartbeat = Heartbeat::new(&self.limits, &outbox, message::ping());
+            receiver.frames.set_heartbeat(heartbeat)?;
+            presence.chat(&mut receiver)
+        });
+        match &chatted {
+            Ok(()) => outbox.finish(),
+            Err(bye) => {
+                outbox.finish_with(bye);
+                stream.drain(self.limits.goodbye_within);
+            }
+        }
+        writer.end();
+        Ok(chatted?)
+    }
+
+    /// First into every queue as far as it has room, in the order that the lock gives to all;
+    /// then, holding no lock, the rest in one common wait for those that were full.
+    pub fn deliver(&self, registry: sync::MutexGuard<Registry>, deliveries: Vec<room::Delivery>) {
+        let mut full = Vec::new();
+        for (id, mut frames) in room::frames(deliveries) {
+            let Some(outbox) = registry.peers.get(&id) else { continue };
+            if outbox.try_push(Lane::Message, &mut frames) == Err(Refused::Full) {
+                full.push((Arc::clone(outbox), frames));
+            }
+        }
+        drop(registry);
+        outbox::push_all(Lane::Message, full);
+    }
+}
+
+impl Presence<'_> {
+    /// Handles requests until the client leaves; what came together is delivered together.
+    fn chat(&self, receiver: &mut connection::Receiver) -> Result<(), Bye> {
+        log::info!("{}: joined", self.label);
+        let mut inbox = Inbox::new(&self.label, &self.server.limits);
+        while inbox.is_open() {
+            inbox.take(receiver.receive());
+            if inbox.is_full(receiver.frames.is_ready()) {
+                let (requests, now) = (inbox.requests(), Instant::now());
+                let mut registry = sync::lock(&self.server.registry);
+                let deliveries = registry.room.requests(self.id, requests, now);
+                self.server.deliver(registry, deliveries);
+            }
+        }
+        inbox.end()
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        log::info!("{}: left", self.label);
+        let mut registry = sync::lock(&self.server.registry);
+        let outbox = registry.peers.remove(&self.id);
+        outbox.filter(|_| thread::panicking()).inspect(|outbox| outbox.finish());
+        let deliveries = registry.room.leave(self.id);
+        self.server.deliver(registry, deliveries);
+    }
+}
