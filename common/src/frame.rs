@@ -14,7 +14,9 @@ use thiserror::Error;
 
 use crate::heartbeat::Heartbeat;
 use crate::heartbeat::Lost;
+use crate::limits::Limits;
 use crate::logging;
+use crate::outbox::Outbox;
 use crate::stream::Stream;
 use crate::sync::Arc;
 
@@ -135,11 +137,18 @@ pub struct Reader<R> {
 }
 
 impl Reader<Stream> {
-    /// The connection is made: its deadline is over, and from now on silence is `heartbeat`'s.
+    /// The connection is made: its deadline is over, and from now on silence is answered with `ping`
+    /// through `outbox`, and then with the end.
     ///
     /// # Errors
     /// If the system does not take the timeout.
-    pub fn set_heartbeat(&mut self, heartbeat: Heartbeat) -> io::Result<()> {
+    pub fn set_heartbeat(
+        &mut self,
+        limits: &Limits,
+        outbox: &Arc<Outbox>,
+        ping: Outgoing,
+    ) -> io::Result<()> {
+        let heartbeat = Heartbeat::new(limits, outbox, ping);
         self.stream.clear_deadline(heartbeat.every())?;
         self.heartbeat = Some(heartbeat);
         Ok(())
@@ -376,10 +385,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::Limits;
     use crate::message;
     use crate::outbox::Lane;
-    use crate::outbox::Outbox;
 
     /// What happens at one call of a [`Script`].
     #[derive(Clone, Debug)]

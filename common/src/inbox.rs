@@ -10,6 +10,7 @@ use crate::frame::Frame;
 use crate::limits::Limits;
 use crate::message;
 use crate::message::Bye;
+use crate::message::Patience;
 use crate::message::Request;
 use crate::message::Unreadable;
 
@@ -22,8 +23,7 @@ pub struct Inbox {
     /// Whose requests these are, for the log.
     label: String,
     requests: Vec<Result<Request, Unreadable>>,
-    /// Unreadable ones that are still allowed.
-    patience: u32,
+    patience: Patience,
     /// One of them has an answer that is much longer than itself.
     heavy: bool,
     open: bool,
@@ -33,7 +33,7 @@ pub struct Inbox {
 impl Inbox {
     /// For the client that the log calls `label`.
     pub fn new(label: &str, limits: &Limits) -> Inbox {
-        let (label, patience) = (label.to_owned(), limits.unreadable);
+        let (label, patience) = (label.to_owned(), Patience::new(limits));
         Inbox { label, requests: Vec::new(), patience, heavy: false, open: true, end: Ok(()) }
     }
 
@@ -47,9 +47,8 @@ impl Inbox {
         };
         if let Err(error) = &request {
             log::warn!("{}: {error}", self.label);
-            self.patience = self.patience.saturating_sub(1);
-            if self.patience == 0 {
-                self.close(Err(Bye::unreadable()));
+            if let Err(enough) = self.patience.lose() {
+                self.close(Err(enough));
             }
         }
         self.heavy |= matches!(request, Ok(Request::Names {} | Request::GroupSet { .. }));

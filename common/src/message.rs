@@ -16,6 +16,7 @@ use crate::frame;
 use crate::frame::Frame;
 use crate::frame::Outgoing;
 use crate::heartbeat::Lost;
+use crate::limits::Limits;
 use crate::name::Name;
 use crate::outbox::Stalled;
 
@@ -257,6 +258,26 @@ pub enum Unreadable {
     /// Not one of the messages: why, escaped and cut, because it may quote what came.
     #[error("unreadable message: {0}")]
     NotAMessage(String),
+}
+
+/// How many unreadable messages of a connection are still borne.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience(u32);
+
+impl Patience {
+    /// At the beginning of a connection.
+    pub fn new(limits: &Limits) -> Patience {
+        Patience(limits.unreadable)
+    }
+
+    /// After another one.
+    ///
+    /// # Errors
+    /// If that was one too many.
+    pub fn lose(&mut self) -> Result<(), Bye> {
+        self.0 = self.0.saturating_sub(1);
+        if self.0 == 0 { Err(Bye::unreadable()) } else { Ok(()) }
+    }
 }
 
 /// A [`Request::Hello`] as `name`.

@@ -5,18 +5,23 @@ use std::io::Write;
 use std::sync::mpsc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::frame;
 use crate::frame::Outgoing;
 use crate::limits::Limits;
+use crate::message::Bye;
 use crate::outbox::Outbox;
 use crate::stream::Stream;
 use crate::sync::Arc;
 use crate::sync::spawn;
 
 /// A running writing thread.
-#[derive(Debug)]
 pub struct Writer {
+    /// What it writes is queued here.
+    pub outbox: Arc<Outbox>,
+    stream: Stream,
+    goodbye_within: Duration,
     thread: JoinHandle<()>,
     /// Dropped when the reading thread has left.
     reads: Sender<()>,
@@ -36,19 +41,19 @@ impl Drop for Ends {
 }
 
 impl Writer {
-    /// Spawns a thread in which `send_queued` sends what is in `outbox` to its end, and which then
-    /// ends our direction of `stream`, and the other too if the peer does not in time or this is
-    /// dropped.
+    /// Spawns a thread in which `send_queued` sends what is in a new outbox to its end, and which
+    /// then ends our direction of `stream`, and the other too if the peer does not in time or this
+    /// is dropped.
     ///
     /// # Errors
     /// If the system refuses a thread.
     pub fn spawn(
-        outbox: &Arc<Outbox>,
         stream: &Stream,
         limits: &Limits,
         send_queued: impl FnOnce(&Outbox) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Writer> {
-        let ends = Ends { outbox: Arc::clone(outbox), stream: stream.clone() };
+        let (outbox, stream) = (Arc::new(Outbox::new(limits)), stream.clone());
+        let ends = Ends { outbox: Arc::clone(&outbox), stream: stream.clone() };
         let (goodbye_within, (reads, reader)) = (limits.goodbye_within, mpsc::channel());
         let body = move || {
             if let Err(error) = send_queued(&ends.outbox) {
@@ -60,11 +65,19 @@ impl Writer {
             let _ = reader.recv_timeout(goodbye_within);
         };
         let thread = spawn("writer", limits.stack, body)?;
-        Ok(Writer { thread, reads })
+        Ok(Writer { outbox, stream, goodbye_within, thread, reads })
     }
 
-    /// The reading thread has left: waits until what is queued is sent or given up.
-    pub fn end(self) {
+    /// The reading thread is at its end, because the peer has left or for a reason that the peer is
+    /// told: waits until what is queued is sent or given up.
+    pub fn end(self, chatted: &Result<(), Bye>) {
+        match chatted {
+            Ok(()) => self.outbox.finish(),
+            Err(bye) => {
+                self.outbox.finish_with(bye);
+                self.stream.drain(self.goodbye_within);
+            }
+        }
         drop(self.reads);
         // A panic in it has been reported by the panic itself.
         let _ = self.thread.join();
@@ -100,11 +113,9 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::net::TcpListener;
     use std::thread;
-    use std::time::Duration;
     use std::time::Instant;
 
     use super::*;
-    use crate::message::Bye;
     use crate::outbox::Lane;
     use crate::outbox::Refused;
     use crate::outbox::Stalled;
@@ -263,11 +274,11 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let stream = Stream::connect(&[listener.local_addr().unwrap()], None).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
-        let outbox = Arc::new(Outbox::new(&Limits::for_client()));
         let send = |_: &Outbox| panic!("as it was told to");
-        let writer = Writer::spawn(&outbox, &stream, &Limits::for_client(), send).unwrap();
+        let writer = Writer::spawn(&stream, &Limits::for_client(), send).unwrap();
+        let outbox = Arc::clone(&writer.outbox);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-        writer.end();
+        writer.end(&Ok(()));
         let refused = outbox.try_push(Lane::Message, &mut Outgoing::from(vec![0]).into());
         assert_eq!(refused, Err(Refused::Closed));
         assert!(!outbox.is_done(), "nothing says that everything was sent");

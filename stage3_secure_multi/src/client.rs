@@ -8,17 +8,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
-use common::command::Action;
-use common::command::Command;
+use common::command;
 use common::face;
-use common::heartbeat::Heartbeat;
 use common::limits::Limits;
 use common::message;
-use common::message::Bye;
-use common::message::Event;
 use common::name::Name;
-use common::outbox::Lane;
-use common::outbox::Outbox;
+use common::outbox;
 use common::stream::Stream;
 use common::sync;
 use common::writer::Writer;
@@ -29,7 +24,7 @@ use crate::connection;
 #[derive(Clone)]
 struct Client {
     limits: Limits,
-    outbox: Arc<Outbox>,
+    outbox: Arc<outbox::Outbox>,
     face: Arc<dyn face::Face>,
 }
 
@@ -37,18 +32,16 @@ struct Client {
 pub fn run(
     stream: &Stream,
     settings: &connection::Settings,
-    commands: &'static [Command],
+    commands: &'static [command::Command],
     name: &Name,
     (face, input): face::Pair,
 ) -> Result<()> {
     let limits = Limits::for_client();
     stream.set_deadline(limits.hello_within);
     let (mut sender, receiver, _) = connection::connect(stream, settings)?;
-    let outbox = Arc::new(Outbox::new(&limits));
-    outbox.push(Lane::Message, message::hello(name).into());
-    let send = move |outbox: &Outbox| sender.send_queued(outbox);
-    let _writer = Writer::spawn(&outbox, stream, &limits, send)?;
-    let client = Client { limits, outbox, face };
+    let writer = Writer::spawn(stream, &limits, move |outbox| sender.send_queued(outbox))?;
+    writer.outbox.push(outbox::Lane::Message, message::hello(name).into());
+    let client = Client { limits, outbox: Arc::clone(&writer.outbox), face };
     let listener = client.clone();
     sync::spawn("input", client.limits.stack, move || {
         // The error would be that of a face that nobody sees.
@@ -61,14 +54,18 @@ pub fn run(
 
 impl Client {
     /// From the face to the connection.
-    fn listen(&self, mut input: Box<dyn face::Input>, commands: &'static [Command]) -> Result<()> {
+    fn listen(
+        &self,
+        mut input: Box<dyn face::Input>,
+        commands: &'static [command::Command],
+    ) -> Result<()> {
         while let Some(action) = input.next(commands) {
             match action {
-                Ok(Action::Send(request)) => {
-                    self.outbox.push(Lane::Message, message::encode(&request).into());
+                Ok(command::Action::Send(request)) => {
+                    self.outbox.push(outbox::Lane::Message, message::encode(&request).into());
                 }
-                Ok(Action::Show(lines)) => self.face.notices(lines)?,
-                Ok(Action::Quit) => break,
+                Ok(command::Action::Show(lines)) => self.face.notices(lines)?,
+                Ok(command::Action::Quit) => break,
                 Err(wrong) => self.face.error(wrong)?,
             }
         }
@@ -77,22 +74,21 @@ impl Client {
 
     /// From the connection to the face; an error unless the person has left.
     fn receive(&self, mut receiver: connection::Receiver) -> Result<()> {
-        let (mut welcomed, mut unreadable) = (false, 0);
+        let (mut welcomed, mut patience) = (false, message::Patience::new(&self.limits));
         while let Some(frame) = receiver.receive().context("the server is lost")? {
             match message::decode(frame) {
-                Ok(event @ Event::Welcome { .. }) => {
+                Ok(event @ message::Event::Welcome { .. }) => {
                     welcomed = true;
                     self.face.show(&event)?;
-                    let heartbeat = Heartbeat::new(&self.limits, &self.outbox, message::ping());
-                    receiver.frames.set_heartbeat(heartbeat)?;
+                    let frames = &mut receiver.frames;
+                    frames.set_heartbeat(&self.limits, &self.outbox, message::ping())?;
                 }
-                Ok(Event::Ping {}) => self.outbox.answer(message::pong()),
-                Ok(Event::Bye(bye)) => return Err(bye.into()),
+                Ok(message::Event::Ping {}) => self.outbox.answer(message::pong()),
+                Ok(message::Event::Bye(bye)) => return Err(bye.into()),
                 Ok(event) => self.face.show(&event)?,
                 Err(_) => {
                     self.face.unreadable(frame.body)?;
-                    unreadable += 1;
-                    ensure!(unreadable < self.limits.unreadable, Bye::unreadable());
+                    patience.lose()?;
                 }
             }
         }

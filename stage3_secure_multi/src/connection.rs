@@ -6,88 +6,73 @@
 use std::io;
 
 use anyhow::Result;
-use common::crypto::Secret;
-use common::crypto::handshake::Handshake;
-use common::crypto::kex::Private;
-use common::crypto::keylog::KeyLog;
-use common::crypto::record::Decryptor;
-use common::crypto::record::Encryptor;
-use common::crypto::schedule::Session;
-use common::crypto::suite::Allowed;
-use common::crypto::suite::Cipher;
+use common::crypto;
 use common::frame;
-use common::frame::Frame;
 use common::logging;
 use common::name::Name;
 use common::outbox::Outbox;
 use common::stream::Stream;
 use common::writer;
 
-/// What `main.rs` chose for all connections.
-#[derive(Clone)]
-pub struct Settings {
-    pub allowed: Allowed,
-    pub keylog: KeyLog,
-}
+/// What `main.rs` chose for all connections: suites, and a file for keys.
+pub type Settings = crypto::Settings;
 
 /// What a connection's writing thread has.
 pub struct Sender {
     frames: frame::Writer<Stream>,
-    records: Encryptor,
+    records: crypto::Encryptor,
 }
 
 /// What a connection's reading thread has.
 pub struct Receiver {
     /// The frames as they are on the wire, for all questions but what is in them.
     pub frames: frame::Reader<Stream>,
-    records: Decryptor,
+    records: crypto::Decryptor,
 }
 
 /// The client's side of a new connection, and the peer's name if the connection proves it.
 pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver, Option<Name>)> {
-    let mut handshake = Handshake::over(stream)?;
+    let mut handshake = crypto::Handshake::over(stream)?;
     // -> "CHT2" 01, random_c, the key exchange and the cipher that this client allows
-    let random_c = handshake.send_hello(settings.allowed)?;
+    handshake.send_hello(settings.allowed)?;
     // <- "CHT2" 01, random_s, those that the server chose, share_s
     let (suite, share_s) = handshake.receive_answer(settings.allowed)?;
     // -> share_c
-    let (private, share_c) = Private::generate(suite.kex, &mut handshake.rng);
+    let (private, share_c) = crypto::Private::generate(suite.kex, &mut handshake.rng);
     handshake.send(&share_c)?;
 
-    let secret = private.agree(&share_s)?;
-    let session = Session::derive(suite, random_c, handshake.transcript(), &secret);
+    let session = handshake.derive(suite, &private.agree(&share_s)?);
     settings.keylog.write(&session)?;
     logging::say(&session);
-    Ok(halves(handshake, suite.cipher, &session.client, &session.server))
+    Ok(halves(handshake, &session, &session.client, &session.server))
 }
 
 /// The server's side of a new connection, and the peer's name if the connection proves it.
 pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver, Option<Name>)> {
-    let mut handshake = Handshake::over(stream)?;
+    let mut handshake = crypto::Handshake::over(stream)?;
     // <- "CHT2" 01, random_c, the key exchange and the cipher that the client allows
-    let (random_c, suite) = handshake.receive_hello(settings.allowed)?;
+    let suite = handshake.receive_hello(settings.allowed)?;
     // -> "CHT2" 01, random_s, those that this server chooses, share_s
-    let (private, share_s) = Private::generate(suite.kex, &mut handshake.rng);
+    let (private, share_s) = crypto::Private::generate(suite.kex, &mut handshake.rng);
     handshake.answer_hello(suite, &share_s)?;
     // <- share_c
     let share_c = handshake.receive()?;
 
-    let secret = private.agree(&share_c)?;
-    let session = Session::derive(suite, random_c, handshake.transcript(), &secret);
+    let session = handshake.derive(suite, &private.agree(&share_c)?);
     settings.keylog.write(&session)?;
     log::info!("{}: {session}", stream.peer());
-    Ok(halves(handshake, suite.cipher, &session.server, &session.client))
+    Ok(halves(handshake, &session, &session.server, &session.client))
 }
 
 fn halves(
-    handshake: Handshake<Stream, Stream>,
-    cipher: Cipher,
-    own: &Secret,
-    theirs: &Secret,
+    handshake: crypto::Handshake<Stream, Stream>,
+    session: &crypto::Session,
+    own: &crypto::Secret,
+    theirs: &crypto::Secret,
 ) -> (Sender, Receiver, Option<Name>) {
-    let records = Encryptor::new(cipher, own, handshake.rng);
+    let records = crypto::Encryptor::new(session.suite.cipher, own, handshake.rng);
     let sender = Sender { frames: handshake.writer, records };
-    let records = Decryptor::new(cipher, theirs);
+    let records = crypto::Decryptor::new(session.suite.cipher, theirs);
     let receiver = Receiver { frames: handshake.reader, records };
     (sender, receiver, None)
 }
@@ -103,7 +88,7 @@ impl Sender {
 
 impl Receiver {
     /// The next frame, or `None` where the peer has ended its direction.
-    pub fn receive(&mut self) -> Result<Option<Frame<'_>>, frame::Error> {
+    pub fn receive(&mut self) -> Result<Option<frame::Frame<'_>>, frame::Error> {
         match self.frames.read()? {
             Some(record) => self.records.open(record),
             None => self.records.end(),

@@ -12,9 +12,7 @@ use clap::Parser;
 use clap::Subcommand;
 use common::cli;
 use common::command;
-use common::crypto::options::Options;
-
-use crate::connection::Settings;
+use common::crypto;
 
 /// Where, on this machine, the server listens and a client connects, unless told otherwise.
 const PORT: u16 = 7003;
@@ -42,7 +40,7 @@ struct Cli {
     #[arg(long)]
     step: bool,
     #[command(flatten)]
-    crypto: Options,
+    crypto: crypto::options::Options,
 }
 
 #[derive(Subcommand)]
@@ -66,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let settings = Settings { allowed: cli.crypto.allowed(), keylog: cli.crypto.keylog()? };
+    let settings = cli.crypto.settings()?;
     match cli.mode {
         None => Ok(ExitCode::SUCCESS),
         Some(Mode::Server(args)) => {

@@ -10,20 +10,13 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
-use common::admission::Admission;
-use common::admission::Permit;
-use common::heartbeat::Heartbeat;
+use common::admission;
 use common::inbox::Inbox;
 use common::limits::Limits;
 use common::message;
-use common::message::Bye;
 use common::outbox;
-use common::outbox::Lane;
-use common::outbox::Outbox;
-use common::outbox::Refused;
 use common::room;
-use common::stream::Listener;
-use common::stream::Stream;
+use common::stream;
 use common::sync;
 use common::sync::Arc;
 use common::writer::Writer;
@@ -40,7 +33,7 @@ pub struct Server {
 /// The room, and the queue of everyone in it.
 pub struct Registry {
     pub room: room::Room,
-    pub peers: BTreeMap<room::PeerId, Arc<Outbox>>,
+    pub peers: BTreeMap<room::PeerId, Arc<outbox::Outbox>>,
 }
 
 /// A peer in the room, out of it when this is dropped: also when its thread panics.
@@ -52,10 +45,10 @@ pub struct Presence<'a> {
 }
 
 /// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
-pub fn run(listener: &Listener, settings: &connection::Settings, limits: &Limits) {
+pub fn run(listener: &stream::Listener, settings: &connection::Settings, limits: &Limits) {
     let (limits, settings) = (limits.clone(), settings.clone());
     // Not too many connections without a hello: the one that is silent longest has to go.
-    let admission = Admission::new(&limits);
+    let admission = admission::Admission::new(&limits);
     let registry =
         sync::Mutex::new(Registry { room: room::Room::new(&limits), peers: BTreeMap::new() });
     let server = Arc::new(Server { limits, settings, registry });
@@ -74,42 +67,33 @@ pub fn run(listener: &Listener, settings: &connection::Settings, limits: &Limits
     }
     let mut registry = sync::lock(&server.registry);
     registry.room.close();
-    registry.peers.values().for_each(|outbox| outbox.finish_with(&Bye::stopping()));
+    registry.peers.values().for_each(|outbox| outbox.finish_with(&message::Bye::stopping()));
     drop(registry);
     admission.close();
 }
 
 impl Server {
     /// A client's reading thread.
-    fn handle_client(&self, stream: &Stream, mut permit: Permit) -> Result<()> {
+    fn handle_client(&self, stream: &stream::Stream, mut permit: admission::Permit) -> Result<()> {
         let (mut sender, mut receiver, proven) = connection::accept(stream, &self.settings)?;
         let Some(hello) = receiver.receive()? else { return Ok(()) };
-        let hello = message::decode(hello).map_err(Bye::from);
-        let outbox = Arc::new(Outbox::new(&self.limits));
-        let send = move |outbox: &Outbox| sender.send_queued(outbox);
-        let writer = Writer::spawn(&outbox, stream, &self.limits, send)?;
+        let hello = message::decode(hello).map_err(message::Bye::from);
+        let send = move |outbox: &_| sender.send_queued(outbox);
+        let writer = Writer::spawn(stream, &self.limits, send)?;
 
         let chatted = hello.and_then(|hello| {
             let mut registry = sync::lock(&self.registry);
             let (id, name, deliveries) = registry.room.join(hello, proven)?;
             permit.established();
-            registry.peers.insert(id, Arc::clone(&outbox));
+            registry.peers.insert(id, Arc::clone(&writer.outbox));
             let label = format!("{} {name}", stream.peer());
             let presence = Presence { server: self, id, label };
             self.deliver(registry, deliveries);
             // Silence is answered with a ping first.
-            let heartbeat = Heartbeat::new(&self.limits, &outbox, message::ping());
-            receiver.frames.set_heartbeat(heartbeat)?;
+            receiver.frames.set_heartbeat(&self.limits, &writer.outbox, message::ping())?;
             presence.chat(&mut receiver)
         });
-        match &chatted {
-            Ok(()) => outbox.finish(),
-            Err(bye) => {
-                outbox.finish_with(bye);
-                stream.drain(self.limits.goodbye_within);
-            }
-        }
-        writer.end();
+        writer.end(&chatted);
         Ok(chatted?)
     }
 
@@ -119,18 +103,18 @@ impl Server {
         let mut full = Vec::new();
         for (id, mut frames) in room::frames(deliveries) {
             let Some(outbox) = registry.peers.get(&id) else { continue };
-            if outbox.try_push(Lane::Message, &mut frames) == Err(Refused::Full) {
+            if outbox.try_push(outbox::Lane::Message, &mut frames) == Err(outbox::Refused::Full) {
                 full.push((Arc::clone(outbox), frames));
             }
         }
         drop(registry);
-        outbox::push_all(Lane::Message, full);
+        outbox::push_all(outbox::Lane::Message, full);
     }
 }
 
 impl Presence<'_> {
     /// Handles requests until the client leaves; what came together is delivered together.
-    fn chat(&self, receiver: &mut connection::Receiver) -> Result<(), Bye> {
+    fn chat(&self, receiver: &mut connection::Receiver) -> Result<(), message::Bye> {
         log::info!("{}: joined", self.label);
         let mut inbox = Inbox::new(&self.label, &self.server.limits);
         while inbox.is_open() {

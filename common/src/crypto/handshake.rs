@@ -22,6 +22,8 @@ use sha2::Digest;
 use sha2::Sha256;
 use thiserror::Error;
 
+use crate::crypto::Secret;
+use crate::crypto::Session;
 use crate::crypto::suite::Allowed;
 use crate::crypto::suite::NoSuite;
 use crate::crypto::suite::Suite;
@@ -93,6 +95,7 @@ pub struct Handshake<R, W> {
     /// For everything about this connection that has to be random.
     pub rng: StdRng,
     transcript: Sha256,
+    random_c: Random,
 }
 
 impl Handshake<Stream, Stream> {
@@ -110,31 +113,33 @@ impl Handshake<Stream, Stream> {
 impl<R: Read, W: Write> Handshake<R, W> {
     /// With a generator that is seeded already.
     pub fn new(writer: Writer<W>, reader: Reader<R>, rng: StdRng) -> Handshake<R, W> {
-        Handshake { writer, reader, rng, transcript: Sha256::new() }
+        Handshake { writer, reader, rng, transcript: Sha256::new(), random_c: [0; 32] }
     }
 
-    /// Client: sends the hello; the random bytes in it.
+    /// Client: sends the hello.
     ///
     /// # Errors
     /// If the stream fails.
-    pub fn send_hello(&mut self, allowed: Allowed) -> Result<Random, Error> {
+    pub fn send_hello(&mut self, allowed: Allowed) -> Result<(), Error> {
         let (random, hello) = self.hello(allowed.codes());
-        self.send(&hello)?;
-        Ok(random)
+        self.random_c = random;
+        self.send(&hello)
     }
 
-    /// Server: the client's hello, as its random bytes and the suite that is chosen for it. Where
-    /// there is none, the client is told.
+    /// Server: the client's hello, as the suite that is chosen for it. Where there is none, the
+    /// client is told.
     ///
     /// # Errors
     /// If it is no hello, or there is no suite that both allow.
-    pub fn receive_hello(&mut self, allowed: Allowed) -> Result<(Random, Suite), Error> {
-        let understood = self.receive().and_then(|hello| {
+    pub fn receive_hello(&mut self, allowed: Allowed) -> Result<Suite, Error> {
+        let received = self.receive();
+        let understood = received.and_then(|hello| {
             let (random, codes, rest) = parse(&hello)?;
             if !rest.is_empty() {
                 return Err(Error::Length(hello.len()));
             }
-            Ok((random, allowed.choose(codes)?))
+            self.random_c = random;
+            Ok(allowed.choose(codes)?)
         });
         if let Err(error) = &understood {
             self.refuse(error);
@@ -191,9 +196,9 @@ impl<R: Read, W: Write> Handshake<R, W> {
         }
     }
 
-    /// The hash of all that was said so far, for the key schedule.
-    pub fn transcript(&self) -> [u8; 32] {
-        self.transcript.clone().finalize().into()
+    /// The session that follows from the secret and from all that was said.
+    pub fn derive(&self, suite: Suite, secret: &Secret) -> Session {
+        Session::derive(suite, self.random_c, self.transcript.clone().finalize().into(), secret)
     }
 
     /// A hello without a share, and the random bytes in it.

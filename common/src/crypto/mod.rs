@@ -10,6 +10,7 @@
 //! | [`kex`] | key exchange: two shares become one secret |
 //! | [`schedule`] | the key schedule: one secret becomes a key for each direction |
 //! | [`record`] | what protects the frames after that |
+//! | [`options`] | the part of the command line for this |
 //! | [`keylog`] | session keys in a file, for Wireshark |
 
 pub mod handshake;
@@ -19,6 +20,14 @@ pub mod options;
 pub mod record;
 pub mod schedule;
 pub mod suite;
+
+pub use handshake::Handshake;
+pub use kex::Private;
+pub use keylog::KeyLog;
+pub use options::Settings;
+pub use record::Decryptor;
+pub use record::Encryptor;
+pub use schedule::Session;
 
 use std::fmt::Write;
 

@@ -9,6 +9,7 @@ use crate::crypto::keylog::KeyLog;
 use crate::crypto::suite::Allowed;
 use crate::crypto::suite::Cipher;
 use crate::crypto::suite::Kex;
+use crate::logging;
 
 /// Options of server and client.
 #[derive(Args, Debug)]
@@ -25,22 +26,32 @@ pub struct Options {
     keylog: Option<PathBuf>,
 }
 
-impl Options {
-    /// What is allowed, `None` meaning any.
-    pub fn allowed(&self) -> Allowed {
-        Allowed { kex: self.kex, cipher: self.cipher }
-    }
+/// What was chosen for all connections of a program.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The suites that it takes part in.
+    pub allowed: Allowed,
+    /// Where session keys go.
+    pub keylog: KeyLog,
+}
 
-    /// The key log, if one is wanted; with a warning.
+impl Options {
+    /// Opens the key log, if one is wanted, with a warning.
     ///
     /// # Errors
     /// If the file cannot be opened.
-    pub fn keylog(&self) -> io::Result<KeyLog> {
-        let Some(path) = &self.keylog else { return Ok(KeyLog::default()) };
-        let log = KeyLog::append(path).map_err(|error| {
+    pub fn settings(&self) -> io::Result<Settings> {
+        let allowed = Allowed { kex: self.kex, cipher: self.cipher };
+        let Some(path) = &self.keylog else {
+            return Ok(Settings { allowed, keylog: KeyLog::default() });
+        };
+        let keylog = KeyLog::append(path).map_err(|error| {
             io::Error::new(error.kind(), format!("--keylog {}: {error}", path.display()))
         })?;
-        log::warn!("session keys are written to {}: who has them reads everything", path.display());
-        Ok(log)
+        logging::say(format_args!(
+            "warning: session keys are written to {}; who has it and a capture reads everything",
+            path.display()
+        ));
+        Ok(Settings { allowed, keylog })
     }
 }
