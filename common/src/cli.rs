@@ -182,7 +182,10 @@ fn local(port: u16) -> SocketAddr {
 }
 
 fn resolve(what: &str, text: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    stream::resolve(text, local(port)).map_err(|error| context(format!("{what} {text}"), error))
+    stream::resolve(text, local(port)).map_err(|error| match text.parse::<Name>() {
+        Ok(name) => context(format!("{what} {name} (or did you mean --name {name}?)"), error),
+        Err(_) => context(format!("{what} {text}"), error),
+    })
 }
 
 fn context(what: String, error: io::Error) -> io::Error {

@@ -178,7 +178,7 @@ pub fn a_name_is_asked_for<S: Stage>() {
     carol.wait_for_row("your name:");
     for (answer, complaint) in [
         ("a b", "! a name has 1 to 20 characters, each a letter A-Z or a-z, a digit, _ or -"),
-        ("quit", "! quit is reserved, choose another"),
+        ("quit", "! quit is a reserved name, choose another"),
         ("ALICE", "! the name alice is taken, choose another"),
     ] {
         say(&carol, answer);

@@ -213,6 +213,13 @@ impl Line {
             });
             self.first = self.cursor - before.map(str::len).sum::<usize>();
         }
+        // Where there is room behind the end, as after a resize, it shows what is before instead.
+        let mut used = 0;
+        let before = self.text.graphemes(true).rev().take_while(|cluster| {
+            used += width(cluster);
+            used <= room
+        });
+        self.first = self.first.min(self.text.len() - before.map(str::len).sum::<usize>());
         let mark = if self.first > 0 { "…" } else { "" };
         let shown = self.text.get(self.first..).unwrap_or_default();
         let cursor = width(mark) + width(shown.get(..self.cursor - self.first).unwrap_or(""));
@@ -403,6 +410,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_wider_view_shows_more() {
+        let mut line = line(&"0123456789".repeat(10));
+        assert_eq!(line.view(20).text.chars().count(), 18);
+        let view = line.view(60);
+        assert_eq!((view.text.chars().count(), view.cursor), (58, 58), "all but a column or two");
+        assert!(view.text.starts_with('…') && view.text.ends_with('9'));
     }
 
     #[test]

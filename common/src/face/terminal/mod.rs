@@ -35,10 +35,13 @@ use crossterm::cursor::MoveTo;
 use crossterm::cursor::MoveToColumn;
 use crossterm::cursor::MoveUp;
 use crossterm::event;
+use crossterm::event::DisableBracketedPaste;
+use crossterm::event::EnableBracketedPaste;
 use crossterm::event::KeyCode;
 use crossterm::event::KeyEvent;
 use crossterm::event::KeyEventKind;
 use crossterm::event::KeyModifiers;
+use crossterm::execute;
 use crossterm::queue;
 use crossterm::style::Print;
 use crossterm::terminal;
@@ -75,6 +78,8 @@ const TYPING_SHOWN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 /// Who waited so long for the end of a [`TICK`] was stopped meanwhile.
 const STOPPED: Duration = Duration::from_secs(1);
+/// What a pasted tab becomes; a typed one completes.
+const TAB: &str = "    ";
 /// Most keys that are handled at once; a paste has many.
 const TOGETHER: usize = 1024;
 /// Where the size of the terminal is unknown.
@@ -147,7 +152,7 @@ impl Terminal {
         if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
         }
-        terminal::enable_raw_mode().ok()?;
+        take_terminal().ok()?;
         let screen = Screen::new(io::stdout(), columns(), Style::new(style::wanted(true)));
         let shared = Shared { screen: Mutex::new(screen), changed: Condvar::new() };
         let terminal = Terminal(Arc::new(shared));
@@ -155,7 +160,7 @@ impl Terminal {
         // However this process ends, the terminal is given back.
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            let _ = terminal::disable_raw_mode();
+            let _ = give_terminal_back();
             report(panic);
         }));
         let killed = terminal.clone();
@@ -164,7 +169,7 @@ impl Terminal {
             // Whoever holds the lock may wait for a terminal that takes nothing.
             match killed.0.screen.try_lock() {
                 Ok(mut screen) => drop(screen.close()),
-                Err(_) => drop(terminal::disable_raw_mode()),
+                Err(_) => drop(give_terminal_back()),
             }
             process::exit(1);
         });
@@ -187,7 +192,7 @@ impl Terminal {
             let answer = input.line(&[])?;
             match answer.trim().parse::<Name>() {
                 Ok(name) if name.is_reserved() => {
-                    let _ = self.error(format!("{name} is reserved, choose another"));
+                    let _ = self.error(format!("{name} is a reserved name, choose another"));
                 }
                 Ok(name) => {
                     self.screen().question = None;
@@ -253,8 +258,11 @@ impl Terminal {
                 screen.ended |= screen.resume().is_err();
             }
             let handled = events.and_then(|events| {
-                let mut keys = events.iter().filter_map(event::Event::as_key_event);
-                keys.try_for_each(|key| screen.key(key, Instant::now()))
+                events.into_iter().try_for_each(|event| match event {
+                    event::Event::Key(key) => screen.key(key, Instant::now()),
+                    event::Event::Paste(text) => screen.paste(&text, Instant::now()),
+                    _ => Ok(()),
+                })
             });
             // Of several events of a new size in a row, the last can get lost.
             let handled = handled.and_then(|()| screen.resize(columns()));
@@ -532,7 +540,7 @@ impl Screen {
     fn close(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.closed, true) {
             self.leave_row()?;
-            terminal::disable_raw_mode()?;
+            give_terminal_back()?;
         }
         Ok(())
     }
@@ -543,8 +551,11 @@ impl Screen {
         let mut bytes = Vec::new();
         queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
         if !self.line.text().is_empty() {
-            let text = escape::text(self.line.text());
-            queue!(bytes, Print(self.painted(&prompt)), Print(text), Print("\r\n"))?;
+            let line = format!("{prompt}{}", escape::text(self.line.text()));
+            for row in line::wrap(&line, self.columns) {
+                let painted = row.strip_prefix(&prompt).map(|rest| self.painted(&prompt) + rest);
+                queue!(bytes, Print(painted.unwrap_or(row)), Print("\r\n"))?;
+            }
         }
         self.out.write_all(&bytes)?;
         self.out.flush()
@@ -610,9 +621,29 @@ impl Screen {
         self.draw()
     }
 
+    /// Pasted lines are lines; what is after the last line end is still to be finished.
+    fn paste(&mut self, text: &str, now: Instant) -> io::Result<()> {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', TAB);
+        let mut lines = text.split('\n');
+        let last = lines.next_back().unwrap_or_default();
+        for line in lines {
+            self.line.insert(line);
+            self.enter()?;
+        }
+        if !last.is_empty() {
+            self.line.insert(last);
+            self.tell_typing(now);
+        }
+        self.draw()
+    }
+
     fn insert(&mut self, c: char, now: Instant) {
         self.line.insert(c.encode_utf8(&mut [0; 4]));
         self.find_emoji();
+        self.tell_typing(now);
+    }
+
+    fn tell_typing(&mut self, now: Instant) {
         // That somebody is typing a command, or to one person alone, is nobody's business.
         let is_said = self.question.is_none() && !self.line.text().trim_start().starts_with('@');
         let told = self.told_typing.is_some_and(|told| now - told < TYPING_EVERY);
@@ -682,7 +713,7 @@ impl Screen {
         #[cfg(unix)]
         {
             self.leave_row()?;
-            terminal::disable_raw_mode()?;
+            give_terminal_back()?;
             self.suspended = true;
             // As the terminal would: the whole job, of which this process may be a part. It may
             // take another moment until all of its threads have stopped.
@@ -698,10 +729,24 @@ impl Screen {
         if self.closed {
             return Ok(());
         }
-        terminal::disable_raw_mode()?;
-        terminal::enable_raw_mode()?;
+        give_terminal_back()?;
+        take_terminal()?;
         self.draw()
     }
+}
+
+/// From now on every key comes as it is pressed, and a paste as one thing.
+fn take_terminal() -> io::Result<()> {
+    terminal::enable_raw_mode()?;
+    execute!(io::stdout(), EnableBracketedPaste)
+}
+
+fn give_terminal_back() -> io::Result<()> {
+    // Those that do not know it ignore it; in a test there is no terminal.
+    if terminal::is_raw_mode_enabled()? {
+        execute!(io::stdout(), DisableBracketedPaste)?;
+    }
+    terminal::disable_raw_mode()
 }
 
 /// The next event, and those that came with it.
@@ -867,6 +912,21 @@ mod tests {
         assert!(
             matches!(screen.typed.make_contiguous(), [Typed::Something, Typed::Line(line)] if line == "a\u{202e}b")
         );
+    }
+
+    #[test]
+    fn a_paste_is_text_and_lines() {
+        let (mut screen, out, now) = screen();
+        screen.paste("one\r\n\ttwo\n\nthree", now).unwrap();
+        let lines = screen.typed.drain(..).filter_map(|typed| match typed {
+            Typed::Line(line) => Some(line),
+            Typed::Something => None,
+        });
+        assert_eq!(lines.collect::<Vec<_>>(), ["one", "    two"]);
+        assert_eq!(screen.line.text(), "three");
+        assert!(out.take().contains("alice> one\r\n"));
+        screen.paste(":smile: ", now).unwrap();
+        assert_eq!(screen.line.text(), "three:smile: ", "as it was copied");
     }
 
     #[test]
