@@ -120,16 +120,16 @@ impl ClientArgs {
         if self.name.is_none() && !face.is_terminal() {
             writeln!(
                 io::stderr(),
-                "error: who are you? Add --name NAME (a client in a pipe cannot ask)"
+                "error: who are you? Add --name NAME (only a client with a line editor can ask)"
             )?;
             return Ok(ExitCode::from(WRONG_USAGE));
         }
         let capture = self.watch.capture()?;
         let addresses = resolve("server", &self.address, port)?;
-        let mut name = self.name;
+        let (mut name, mut left) = (self.name, ExitCode::SUCCESS);
         loop {
             let Some(known) = name.take().or_else(|| face.ask_name()) else {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(left);
             };
             let stream = Stream::connect(&addresses, capture.as_ref())
                 .map_err(|error| stream::explain_connect(&addresses, error, package))?;
@@ -142,6 +142,7 @@ impl ClientArgs {
                 capture.inspect(Capture::finish);
                 return Ok(ExitCode::FAILURE);
             }
+            left = ExitCode::FAILURE;
         }
         capture.inspect(Capture::finish);
         Ok(ExitCode::SUCCESS)
@@ -181,7 +182,10 @@ fn local(port: u16) -> SocketAddr {
 }
 
 fn resolve(what: &str, text: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    stream::resolve(text, local(port)).map_err(|error| context(format!("{what} {text}"), error))
+    stream::resolve(text, local(port)).map_err(|error| match text.parse::<Name>() {
+        Ok(name) => context(format!("{what} {name} (or did you mean --name {name}?)"), error),
+        Err(_) => context(format!("{what} {text}"), error),
+    })
 }
 
 fn context(what: String, error: io::Error) -> io::Error {

@@ -17,8 +17,11 @@ pub struct Command {
     /// Something to try.
     pub example: &'static str,
     /// Reads what follows the word, among these commands; `None` if it has not the right form.
-    pub parse: fn(&str, &[Command]) -> Option<Action>,
+    pub parse: Parse,
 }
+
+/// What follows a command's word, to what it asks for.
+pub type Parse = fn(&str, &[Command]) -> Option<Result<Action, String>>;
 
 /// What a typed line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub const HELP: Command = Command {
         ("@help COMMAND", "explains one of them, with an example"),
     ],
     example: "@help group",
-    parse: |rest, commands| Some(Action::Show(help(rest.trim_start_matches('@'), commands))),
+    parse: |rest, commands| Some(help(word(rest).0.trim_start_matches('@'), commands)),
 };
 
 /// `@quit`.
@@ -47,7 +50,7 @@ pub const QUIT: Command = Command {
     word: "quit",
     forms: &[("@quit", "leaves the chat; so does Ctrl-D")],
     example: "@quit",
-    parse: |rest, _| rest.is_empty().then_some(Action::Quit),
+    parse: |rest, _| rest.is_empty().then_some(Ok(Action::Quit)),
 };
 
 /// `@names`.
@@ -55,7 +58,7 @@ pub const NAMES: Command = Command {
     word: "names",
     forms: &[("@names", "shows who is here and their status")],
     example: "@names",
-    parse: |rest, _| rest.is_empty().then_some(Action::Send(Request::Names {})),
+    parse: |rest, _| rest.is_empty().then_some(Ok(Action::Send(Request::Names {}))),
 };
 
 /// `@NAME text`. Its word stands for any name; somebody may be called so, and is then written to.
@@ -84,7 +87,7 @@ pub const STATUS: Command = Command {
             "away" => Some(Status::Away),
             _ => return None,
         };
-        Some(Action::Send(Request::Status { status }))
+        Some(Ok(Action::Send(Request::Status { status })))
     },
 };
 
@@ -117,7 +120,7 @@ pub const GROUP: Command = Command {
             "delete" if rest.is_empty() => Request::GroupDelete { group },
             _ => return None,
         };
-        Some(Action::Send(request))
+        Some(Ok(Action::Send(request)))
     },
 };
 
@@ -139,15 +142,16 @@ pub fn parse(line: &str, commands: &[Command]) -> Result<Action, String> {
 }
 
 /// The answer to `@help` (`topic` is empty) or `@help COMMAND`, line by line.
-fn help(topic: &str, commands: &[Command]) -> Vec<String> {
+fn help(topic: &str, commands: &[Command]) -> Result<Action, String> {
     if topic.is_empty() {
         let intro = "what you type is said to the room, except:".to_owned();
-        return std::iter::once(intro).chain(commands.iter().flat_map(Command::rows)).collect();
+        let rows = commands.iter().flat_map(Command::rows);
+        return Ok(Action::Show(std::iter::once(intro).chain(rows).collect()));
     }
     let example = |command: &Command| format!("for example: {}", command.example);
     match commands.iter().find(|command| command.word.eq_ignore_ascii_case(topic)) {
-        None => vec![format!("there is no command @{topic}; @help shows all")],
-        Some(command) => command.rows().chain([example(command)]).collect(),
+        None => Err(format!("there is no command @{topic}; @help shows all")),
+        Some(command) => Ok(Action::Show(command.rows().chain([example(command)]).collect())),
     }
 }
 
@@ -170,8 +174,10 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     };
     if let Some(command) = commands.iter().find(is_it) {
         let wrong = || format!("the right form is: {}", command.usage());
-        return (command.parse)(rest, commands).ok_or_else(wrong);
+        return (command.parse)(rest, commands).ok_or_else(wrong)?;
     }
+    // Many write "@bob: hi" or "@bob, hi".
+    let first = first.trim_end_matches([':', ',']);
     match first.parse::<Name>() {
         Ok(name) if name.is_reserved() => {
             Err(format!("there is no @{name} here; @help shows what there is"))
@@ -222,6 +228,13 @@ mod tests {
         }
     }
 
+    fn shown(topic: &str, commands: &[Command]) -> Vec<String> {
+        match help(topic, commands) {
+            Ok(Action::Show(lines)) => lines,
+            other => panic!("{topic}: {other:?}"),
+        }
+    }
+
     fn error(line: &str) -> String {
         match parse(line, ALL) {
             Err(wrong) => wrong,
@@ -233,9 +246,9 @@ mod tests {
     fn every_form_of_every_command() {
         let owned = str::to_owned;
         for (line, action) in [
-            ("@help", Action::Show(help("", ALL))),
-            ("@help group", Action::Show(help("group", ALL))),
-            ("@help @group", Action::Show(help("group", ALL))),
+            ("@help", help("", ALL).unwrap()),
+            ("@help group", help("group", ALL).unwrap()),
+            ("@help @group set", help("group", ALL).unwrap()),
             ("@quit", Action::Quit),
             ("@names", Action::Send(Request::Names {})),
             ("@status", Action::Send(Request::Status { status: None })),
@@ -255,6 +268,8 @@ mod tests {
         for (line, expected) in [
             // Somebody may be called that.
             ("@NAME two  words", Request::Private { to: owned("NAME"), text: text() }),
+            ("@bob: two  words", Request::Private { to: owned("bob"), text: text() }),
+            ("@bob, two  words", Request::Private { to: owned("bob"), text: text() }),
             ("@bob two  words", Request::Private { to: owned("bob"), text: text() }),
             ("@group set team bob,carol", Request::GroupSet { group: group(), members: members() }),
             (
@@ -330,11 +345,11 @@ mod tests {
 
     #[test]
     fn help_names_every_command_and_its_examples_are_right() {
-        let all = help("", ALL);
+        let all = shown("", ALL);
         for command in ALL {
             let example = parse(command.example, ALL);
             assert!(example.is_ok(), "{}", command.example);
-            let one = help(&command.word.to_uppercase(), ALL).join("\n");
+            let one = shown(&command.word.to_uppercase(), ALL).join("\n");
             assert!(one.contains(command.example), "{one}");
             for (form, does) in command.forms {
                 let is_it = |line: &&String| line.contains(form) && line.ends_with(does);
@@ -342,12 +357,12 @@ mod tests {
                 assert!(one.contains(form) && one.contains(does), "{one}");
             }
         }
-        assert_eq!(help("dance", ALL), ["there is no command @dance; @help shows all"]);
+        assert_eq!(error("@help dance"), "there is no command @dance; @help shows all");
     }
 
     #[test]
     fn help_fits_a_terminal_of_80_columns() {
-        for line in help("", ALL) {
+        for line in shown("", ALL) {
             // With "* " in front.
             assert!(line.chars().count() + 2 < 80, "{line}");
         }

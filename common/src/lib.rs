@@ -20,7 +20,6 @@
 //! | [`cli`] | the part of the command line that all stages share |
 //! | [`command`] | the `@` commands that a person types |
 //! | [`face`] | how a person sees the chat |
-//! | [`style`] | colours that can be read on any background, and whether anybody wants them |
 //! | [`tour`] | what the stages' guided tours are made of |
 //! | [`style`] | colours that can be read on any background, and whether anybody wants them |
 //! | [`escape`] | makes whatever came from a peer safe to show |

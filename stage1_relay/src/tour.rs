@@ -174,11 +174,14 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.eavesdrop(PRIVATE)?;
     guide.say("and the one for the group:")?;
     guide.eavesdrop(GROUP)?;
-    guide.say("To the server, and from it to everyone who gets it: each hop is plaintext.")?;
+    guide.say(
+        "To the server, and from it to everyone who gets it, the sender among them: each hop is \
+         plaintext.",
+    )?;
 
     guide.step("What is still broken here, and where it is mended")?;
     guide.say("- Whoever sees the wire reads everything. Stage 3 encrypts each hop.")?;
-    guide.say("- Whoever sits on the wire changes it, in stage 3 as well. Stage 5 notices.")?;
+    guide.say("- Whoever sits in the middle changes it, in stage 3 too. Stage 5 notices.")?;
     guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
     guide.say("- Nor does the server prove who it is. Stage 5: a key that clients know.")?;
     guide.say("- The server reads all that it relays. It does so in every stage.")?;

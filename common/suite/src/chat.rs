@@ -167,7 +167,7 @@ pub fn misuse<S: Stage>() {
         ("@status asleep", "! the right form is: @status | @status normal"),
         ("@names now", "! the right form is: @names"),
         ("@quit now", "! the right form is: @quit"),
-        ("@help me", "* there is no command @me"),
+        ("@help me", "! there is no command @me"),
         ("@group send nope hi", "! you are in no group #nope"),
         ("@group leave nope", "! you are in no group #nope"),
         ("@group delete nope", "! you are in no group #nope"),

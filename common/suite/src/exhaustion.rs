@@ -1,12 +1,9 @@
 //! Exhaustion: too many clients, connections, descriptors, threads; and ends without a farewell.
 
-use std::io::BufRead;
-use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -327,21 +324,11 @@ pub fn out_of_threads<S: Stage>() {
 pub fn nobody_reads_the_log<S: Stage>() {
     const LINES: usize = 3_000;
     let (unread, stderr) = std::io::pipe().expect("a pipe");
-    let mut server = Command::new(S::binary())
-        .args(["server", "--listen", "127.0.0.1:0", "-vv"])
-        .stdout(Stdio::piped())
-        .stderr(stderr)
-        .spawn()
-        .expect("the server starts");
-    let mut line = String::new();
-    let mut stdout = BufReader::new(server.stdout.take().expect("piped"));
-    stdout.read_line(&mut line).expect("its first line");
-    let address = line.trim().strip_prefix("listening on ").expect("an address");
-    let [mut alice, mut bob] = ["alice", "bob"].map(|name| {
-        let mut client = Program::start::<S>(&["client", address, "--name", name]);
-        client.expect(&[&format!("* {name} joined")]);
-        client
-    });
+    let mut command = Command::new(S::binary());
+    command.args(["server", "--listen", "127.0.0.1:0", "-vv"]).stderr(stderr);
+    let server = ServerProgram::from(Program::start_deaf(&mut command));
+    drop(command);
+    let [mut alice, mut bob] = ["alice", "bob"].map(|name| server.client::<S>(name));
     alice.expect(&["* bob joined"]);
     // Far more than a pipe and the queue of the log hold.
     for number in 0..LINES {
@@ -352,9 +339,7 @@ pub fn nobody_reads_the_log<S: Stage>() {
     }
     bob.end();
     alice.expect(&["* bob left"]);
-    server.kill().expect("it runs");
-    server.wait().expect("it can be waited for");
-    drop(unread);
+    drop((server, unread));
 }
 
 /// Every client of a server that is killed says so and fails.

@@ -152,23 +152,16 @@ pub fn completion<S: Stage>() {
     bob.expect(&["alice -> #team: well 😄 at 10:30:45"]);
 }
 
-/// The prompt shows name and status; who is typing is shown beside the line, and not for ever.
+/// The prompt shows name and status; who is typing is shown beside the line.
 pub fn status_and_typing<S: Stage>() {
     let (server, alice, _bob) = alice_and_bob::<S>();
     say(&alice, "@status dnd");
     alice.wait_for_row("alice (dnd)>");
     let carol = client::<S>(&server, "carol");
     carol.wait_for_row("* here: alice (dnd), bob, carol");
-    carol.type_text("@bob pssst");
-    carol.wait_for_row("carol> @bob pssst");
-    carol.key(Key::Ctrl('u'));
     carol.type_text("h");
     let note = |screen: &str| screen.ends_with("carol is typing…");
     alice.wait_for("the note", |screen| rows(screen).last().is_some_and(|row| note(row)));
-    // What she typed to bob alone was nobody's business: there was one notice, not two.
-    let bytes = alice.raw();
-    let text = String::from_utf8_lossy(&bytes);
-    assert_eq!(text.matches("carol is typing").count(), 1, "{text}");
     say(&carol, "i");
     alice.wait_for_row("carol: hi");
     alice.wait_for_row("alice (dnd)>");
@@ -185,7 +178,7 @@ pub fn a_name_is_asked_for<S: Stage>() {
     carol.wait_for_row("your name:");
     for (answer, complaint) in [
         ("a b", "! a name has 1 to 20 characters, each a letter A-Z or a-z, a digit, _ or -"),
-        ("quit", "! quit is reserved, choose another"),
+        ("quit", "! quit is a reserved name, choose another"),
         ("ALICE", "! the name alice is taken, choose another"),
     ] {
         say(&carol, answer);
@@ -199,11 +192,19 @@ pub fn a_name_is_asked_for<S: Stage>() {
     carol.key(Key::Ctrl('d'));
     assert_eq!(carol.end(), Some(0), "a name is no line that was said: {}", carol.screen());
 
+    // Lines that were typed for the chat are no names.
+    let ahead = Terminal::start::<S>(&["client", &address, "--name", "bob"], SIZE.0, SIZE.1);
+    ahead.type_text("hello\rsecond\r");
+    ahead.wait_for_row("! the name bob is taken, choose another");
+    ahead.wait_for_row("your name:");
+    say(&ahead, "dave");
+    ahead.wait_for_row("* dave joined");
+
     let mut taken = Terminal::start::<S>(&["client", &address, "--name", "bob"], SIZE.0, SIZE.1);
     taken.wait_for_row("! the name bob is taken, choose another");
     taken.wait_for_row("your name:");
     taken.key(Key::Ctrl('d'));
-    assert_eq!(taken.end(), Some(0));
+    assert_eq!(taken.end(), Some(1), "no name, no chat");
 }
 
 /// Ctrl-C takes back what was typed, and then leaves, like Ctrl-D and `@quit`.
@@ -249,6 +250,58 @@ fn portable_shell() -> crate::terminal::CommandBuilder {
     shell.arg("-c");
     shell.env("TERM", "xterm-256color");
     shell
+}
+
+/// A client that is told to end gives the terminal back first.
+pub fn a_client_that_is_told_to_end<S: Stage>() {
+    let server = ServerProgram::start::<S>(&[]);
+    let mut shell = portable_shell();
+    let (binary, address) = (S::binary().display(), server.address);
+    let client = format!("echo $$ is it; exec \"{binary}\" client {address} --name alice");
+    shell.arg(format!("sh -c '{client}'; stty -a"));
+    let mut alice = Terminal::start_command(shell, SIZE.0, SIZE.1);
+    alice.wait_for_row("alice>");
+    let shown = alice.scrollback_and_screen();
+    let pid = shown.iter().find_map(|row| row.strip_suffix(" is it")).expect("its number");
+    signal(pid.parse().expect("a number"), rustix::process::Signal::TERM);
+    assert_eq!(alice.end(), Some(0));
+    let modes = alice.scrollback_and_screen().join(" ");
+    assert!(modes.contains(" icanon") && modes.contains(" echo "), "{modes}");
+}
+
+/// Who leaves a server that does nothing more can still leave.
+pub fn leaving_a_server_that_sleeps<S: Stage>() {
+    let (server, mut alice, _bob) = alice_and_bob::<S>();
+    let pid = i32::try_from(server.program.pid()).expect("a number");
+    signal(pid, rustix::process::Signal::STOP);
+    // It is another process, and stops when it does.
+    let stopped = rustix::process::WaitOptions::UNTRACED;
+    rustix::process::waitpid(rustix::process::Pid::from_raw(pid), stopped).expect("it stops");
+    alice.key(Key::Ctrl('d'));
+    alice.wait_for("the end of the prompt", |screen| {
+        !rows(screen).last().is_some_and(|row| row.starts_with("alice>"))
+    });
+    alice.key(Key::Ctrl('c'));
+    assert_eq!(alice.end(), Some(1));
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+    rustix::process::kill_process(pid, signal).expect("it runs");
+}
+
+/// A paste comes through whole, without another key: a long text, and many lines.
+pub fn a_paste<S: Stage>() {
+    let (_server, alice, mut bob) = alice_and_bob::<S>();
+    let text = "0123456789".repeat(400);
+    alice.paste(&text);
+    alice.enter();
+    bob.expect(&[&format!("alice: {text}")]);
+    let lines = (0..200).map(|number| format!("line {number}\n")).collect::<String>();
+    alice.paste(&lines.replace('\n', "\r"));
+    for number in 0..200 {
+        bob.expect(&[&format!("alice: line {number}")]);
+    }
 }
 
 /// A server that ends politely says so, and that is all.

@@ -204,6 +204,9 @@ macro_rules! face_suite {
             #[cfg(unix)] a_name_is_asked_for
             #[cfg(unix)] leaving
             #[cfg(unix)] a_lost_server
+            #[cfg(unix)] a_client_that_is_told_to_end
+            #[cfg(unix)] leaving_a_server_that_sleeps
+            #[cfg(unix)] a_paste
             #[cfg(unix)] a_server_that_stops
             #[cfg(unix)] to_the_background_and_back
             #[cfg(unix)] colours

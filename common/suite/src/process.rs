@@ -46,11 +46,16 @@ impl Program {
 
     /// Starts a command with pipes to its standard streams.
     pub fn start_command(command: &mut Command) -> Program {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program::start_deaf(command.stderr(Stdio::piped()))
+    }
+
+    /// Starts a command with pipes to its standard streams, but for stderr, which is as it was set.
+    pub fn start_deaf(command: &mut Command) -> Program {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (lines, stdout) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut err = child.stderr.take().expect("piped");
+        let err = child.stderr.take();
         let stderr = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&stderr);
         let read_out = thread::spawn(move || {
@@ -61,7 +66,7 @@ impl Program {
             }
         });
         let read_err = thread::spawn(move || {
-            let mut bytes = [0; 4096];
+            let (mut bytes, Some(mut err)) = ([0; 4096], err) else { return };
             while let Ok(read @ 1..) = err.read(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..read]);
                 kept.lock().unwrap().push_str(&text);

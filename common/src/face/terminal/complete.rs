@@ -1,14 +1,19 @@
 //! What Tab makes of a line: commands by their own table, names, groups, emoji.
 
+use std::collections::BTreeSet;
+
+use emojis::Emoji;
+
 use crate::command::Command;
+use crate::escape;
 
 /// What there is to be named.
 #[derive(Debug, Default)]
 pub struct Known {
     pub commands: &'static [Command],
     /// Everyone else.
-    pub people: Vec<String>,
-    pub groups: Vec<String>,
+    pub people: BTreeSet<String>,
+    pub groups: BTreeSet<String>,
 }
 
 /// What may stand at the cursor.
@@ -43,7 +48,7 @@ impl Known {
     /// What may follow these words, and whether it is a list.
     fn words(&self, before: &str) -> (Vec<String>, bool) {
         let Some(command) = before.trim_start().strip_prefix('@') else {
-            let mut words = self.people.clone();
+            let mut words = self.people();
             if before.trim().is_empty() {
                 words.extend(self.commands.iter().map(|command| format!("@{}", command.word)));
                 words.retain(|word| word != "@NAME");
@@ -53,7 +58,7 @@ impl Known {
         };
         let typed = command.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
         let Some(command) = typed.first().and_then(|first| self.command(first)) else {
-            return (self.people.clone(), false);
+            return (self.people(), false);
         };
         let forms = command.forms.iter().map(|(form, _)| form.split(' ').collect::<Vec<_>>());
         let fitting = forms.filter(|form| {
@@ -74,12 +79,16 @@ impl Known {
             "COMMAND" => self.commands.iter().map(|command| command.word.to_owned()).collect(),
             // A new group has a new name.
             "NAME" if command.word == "group" && typed.contains(&"set") => Vec::new(),
-            "NAME" if command.word == "group" => self.groups.clone(),
-            "NAME" | "text" => self.people.clone(),
-            _ if is_list(form) => self.people.clone(),
+            "NAME" if command.word == "group" => self.groups.iter().cloned().collect(),
+            "NAME" | "text" => self.people(),
+            _ if is_list(form) => self.people(),
             _ if is_variable(form) => Vec::new(),
             literal => vec![literal.to_owned()],
         }
+    }
+
+    fn people(&self) -> Vec<String> {
+        self.people.iter().cloned().collect()
     }
 
     fn command(&self, word: &str) -> Option<&'static Command> {
@@ -92,10 +101,9 @@ impl Candidates {
     pub fn common(&self) -> &str {
         let Some((first, others)) = self.all.split_first() else { return "" };
         let ends = first.char_indices().map(|(at, c)| at + c.len_utf8()).rev();
-        let prefixes = ends.filter_map(|end| first.get(..end));
-        { prefixes }
-            .find(|prefix| others.iter().all(|other| starts_with(other, prefix)))
-            .unwrap_or_default()
+        let mut prefixes = ends.filter_map(|end| first.get(..end));
+        let common = prefixes.find(|prefix| others.iter().all(|other| starts_with(other, prefix)));
+        common.unwrap_or_default()
     }
 }
 
@@ -107,15 +115,21 @@ pub fn emoji_at_end(head: &str) -> Option<(usize, &'static str)> {
     if before.ends_with(|c: char| !c.is_whitespace()) {
         return None;
     }
-    let emoji = emojis::get_by_shortcode(code)?;
+    let emoji = emojis::get_by_shortcode(code).filter(|emoji| is_shown(emoji))?;
     Some((code.len() + 2, emoji.as_str()))
+}
+
+/// Flags of parts of a country are made of invisible characters, which are escaped in a chat.
+fn is_shown(emoji: &Emoji) -> bool {
+    escape::text(emoji.as_str()) == emoji.as_str()
 }
 
 fn emoji(code: &str) -> Vec<String> {
     if code.len() < EMOJI {
         return Vec::new();
     }
-    let codes = emojis::iter().flat_map(|emoji| emoji.shortcodes());
+    let emoji = emojis::iter().filter(|emoji| is_shown(emoji));
+    let codes = emoji.flat_map(|emoji| emoji.shortcodes());
     codes.filter(|name| name.starts_with(code)).map(|name| format!(":{name}:")).collect()
 }
 
@@ -148,7 +162,7 @@ mod tests {
                 command::GROUP,
             ],
             people: ["Bob", "carol", "car_2"].map(str::to_owned).into(),
-            groups: vec!["team".to_owned()],
+            groups: ["team".to_owned()].into(),
         };
         known.candidates(head)
     }
@@ -208,7 +222,17 @@ mod tests {
     fn an_emoji_by_its_name() {
         assert_eq!(emoji_at_end("hi :smile:"), Some((7, "😄")));
         assert_eq!(emoji_at_end(":+1:"), Some((4, "👍")));
-        for none in ["hi", ":", "::", "10:30:", "a:b:", ":nosuch_emoji:", ":smile: ", "x:smile:"] {
+        for none in [
+            "hi",
+            ":",
+            "::",
+            "10:30:",
+            "a:b:",
+            ":nosuch_emoji:",
+            ":smile: ",
+            "x:smile:",
+            ":england:",
+        ] {
             assert_eq!(emoji_at_end(none), None, "{none}");
         }
     }

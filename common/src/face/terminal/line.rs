@@ -2,20 +2,23 @@
 //!
 //! The cursor moves by grapheme clusters (Unicode Standard Annex #29), so that what looks like one
 //! character is one, and places are counted in columns (Annex #11): `é` may be two characters of
-//! one column, `漢` is one of two. Nothing here
-//! knows about a terminal.
+//! one column, `漢` is one of two. Nothing here knows about a terminal.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
 
+use unicode_segmentation::GraphemeCursor;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::escape;
+use crate::message::MAX_TEXT;
 
 /// So many lines are remembered.
 const HISTORY: usize = 500;
+/// Most bytes of a line: twice the longest text, so that what is too long can still be cut to size.
+const MAX_LINE: usize = 2 * MAX_TEXT;
 
 /// A line being edited.
 #[derive(Debug, Default)]
@@ -68,7 +71,7 @@ impl Line {
         self.text.get(..self.cursor).unwrap_or_default()
     }
 
-    /// Puts `text` at the cursor.
+    /// Puts `text` at the cursor, if there is room for it.
     pub fn insert(&mut self, text: &str) {
         self.replace(self.cursor..self.cursor, text);
     }
@@ -79,7 +82,8 @@ impl Line {
     }
 
     fn replace(&mut self, range: Range<usize>, text: &str) {
-        if self.text.get(range.clone()).is_some() {
+        let fits = self.text.len() - range.len() + text.len() <= MAX_LINE;
+        if self.text.get(range.clone()).is_some() && (fits || text.is_empty()) {
             let end = range.start + text.len();
             self.text.replace_range(range, text);
             self.move_to(end);
@@ -163,8 +167,11 @@ impl Line {
 
     /// A cursor between two grapheme clusters that became one goes to the end of that.
     fn move_to(&mut self, place: usize) {
-        let borders = self.text.grapheme_indices(true).map(|(at, _)| at);
-        self.cursor = borders.chain([self.text.len()]).find(|at| *at >= place).unwrap_or_default();
+        let mut border = GraphemeCursor::new(place, self.text.len(), true);
+        self.cursor = match border.is_boundary(&self.text, 0) {
+            Ok(false) => border.next_boundary(&self.text, 0).ok().flatten().unwrap_or(place),
+            _ => place,
+        };
     }
 
     fn place(&self, to: To) -> usize {
@@ -189,38 +196,47 @@ impl Line {
     /// is on the screen as long as it can; `…` stands for what is left out.
     pub fn view(&mut self, columns: usize) -> View {
         let columns = columns.max(4);
-        // One column is for the cursor behind the last character, two for the marks.
-        let room = columns - 3;
-        if width(&self.text) < columns {
+        if prefix(&self.text, columns).len() == self.text.len() {
             self.first = 0;
             return View { text: escape::text(&self.text), cursor: width(self.head()) };
         }
-        self.first = self.first.min(self.cursor);
-        let shown = |from: usize| self.text.get(from..self.cursor).unwrap_or_default();
-        if width(shown(self.first)) > room {
-            // Half the room for what comes next, so that it does not scroll at every key.
-            let borders = self.text.grapheme_indices(true).map(|(at, _)| at);
-            let first = { borders }.find(|at| width(shown(*at)) <= room / 2);
-            self.first = first.unwrap_or(self.cursor);
-        } else if self.first == self.cursor {
-            let mut borders = self.head().grapheme_indices(true).rev().map(|(at, _)| at);
-            let first = borders.find(|at| width(shown(*at)) >= room / 2);
-            self.first = first.unwrap_or(0);
+        // One column is for the cursor behind the last character, two for the marks.
+        let room = columns - 3;
+        let hidden = self.text.get(self.first..self.cursor).unwrap_or_default();
+        if self.first >= self.cursor || prefix(hidden, room + 1).len() < hidden.len() {
+            // Half the room for what is before the cursor, so that it does not scroll at every key.
+            let mut used = 0;
+            let before = self.head().graphemes(true).rev();
+            let before = before.take_while(|cluster| {
+                used += width(cluster);
+                used <= room.div_ceil(2)
+            });
+            self.first = self.cursor - before.map(str::len).sum::<usize>();
         }
-        let mut text = String::from(if self.first > 0 { "…" } else { "" });
-        let cursor = width(&text) + width(self.text.get(self.first..self.cursor).unwrap_or(""));
-        let mut used = width(&text);
-        for cluster in self.text.get(self.first..).unwrap_or_default().graphemes(true) {
-            let next = width(cluster);
-            if used + next > columns - 2 {
-                text.push('…');
-                break;
-            }
-            used += next;
-            text.push_str(&escape::text(cluster));
-        }
-        View { text, cursor }
+        // Where there is room behind the end, as after a resize, it shows what is before instead.
+        let mut used = 0;
+        let before = self.text.graphemes(true).rev().take_while(|cluster| {
+            used += width(cluster);
+            used <= room
+        });
+        self.first = self.first.min(self.text.len() - before.map(str::len).sum::<usize>());
+        let mark = if self.first > 0 { "…" } else { "" };
+        let shown = self.text.get(self.first..).unwrap_or_default();
+        let cursor = width(mark) + width(shown.get(..self.cursor - self.first).unwrap_or(""));
+        let part = prefix(shown, columns - 1 - width(mark));
+        let end = if part.len() < shown.len() { "…" } else { "" };
+        View { text: format!("{mark}{}{end}", escape::text(part)), cursor }
     }
+}
+
+/// As much of the beginning of `text` as takes less than so many columns.
+fn prefix(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    let fits = text.graphemes(true).take_while(|cluster| {
+        used += width(cluster);
+        used < columns
+    });
+    text.get(..fits.map(str::len).sum::<usize>()).unwrap_or_default()
 }
 
 /// How many columns a text takes when it is shown.
@@ -228,19 +244,28 @@ pub fn width(text: &str) -> usize {
     escape::text(text).width()
 }
 
-/// `text` in rows of at most so many columns, broken at spaces; a word that is longer than a row
-/// stays whole, so that it can be copied.
+/// `text` in rows of at most so many columns, broken at spaces. All rows but the first are indented,
+/// also within a word that is longer than a row: what comes from others never begins a row.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    const INDENT: &str = "  ";
+    let columns = columns.max(INDENT.len() + 2);
     let mut rows = vec![String::new()];
     let mut used = 0;
     for word in text.split_inclusive(' ') {
-        let next = width(word.trim_end_matches(' '));
-        if let Some(row) = rows.last_mut().filter(|_| used == 0 || used + next <= columns) {
-            row.push_str(word);
-            used += width(word);
-        } else {
-            rows.push(format!("  {word}"));
-            used = 2 + width(word);
+        let is_first = rows.len() == 1 && used == 0;
+        if !is_first && used + width(word.trim_end_matches(' ')) > columns {
+            rows.push(INDENT.to_owned());
+            used = INDENT.len();
+        }
+        for cluster in word.graphemes(true) {
+            if used + width(cluster) > columns && cluster != " " {
+                rows.push(INDENT.to_owned());
+                used = INDENT.len();
+            }
+            if let Some(row) = rows.last_mut() {
+                row.push_str(cluster);
+            }
+            used += width(cluster);
         }
     }
     rows.iter().map(|row| row.trim_end_matches(' ').to_owned()).collect()
@@ -388,12 +413,47 @@ mod tests {
     }
 
     #[test]
+    fn a_wider_view_shows_more() {
+        let mut line = line(&"0123456789".repeat(10));
+        assert_eq!(line.view(20).text.chars().count(), 18);
+        let view = line.view(60);
+        assert_eq!((view.text.chars().count(), view.cursor), (58, 58), "all but a column or two");
+        assert!(view.text.starts_with('…') && view.text.ends_with('9'));
+    }
+
+    #[test]
+    fn a_line_has_an_end() {
+        let mut line = line(&"é".repeat(MAX_TEXT));
+        assert_eq!(line.text.len(), MAX_LINE);
+        line.insert("x");
+        assert_eq!(line.text.len(), MAX_LINE);
+        line.delete(To::Left);
+        line.insert("x");
+        assert_eq!(line.text.len(), MAX_LINE - 1);
+    }
+
+    #[test]
+    fn no_row_but_the_first_begins_with_what_others_wrote() {
+        let forged = format!("eve: {}bob:\u{a0}the\u{a0}exam\u{a0}is\u{a0}off", "─".repeat(76));
+        for columns in 1..=200 {
+            for row in &wrap(&forged, columns)[1..] {
+                assert!(row.starts_with("  "), "{columns}: {row:?}");
+            }
+            let rows = wrap(&forged, columns);
+            assert!(rows.iter().all(|row| width(row) <= columns.max(4)), "{columns}: {rows:?}");
+            let all = rows.iter().map(|row| row.trim_start_matches(' ')).collect::<String>();
+            assert_eq!(all.replace(' ', ""), forged.replace(' ', ""), "nothing is lost");
+        }
+    }
+
+    #[test]
     fn rows_break_at_spaces() {
         assert_eq!(wrap("", 10), [""]);
         assert_eq!(wrap("one two three", 80), ["one two three"]);
         assert_eq!(wrap("one two three", 8), ["one two", "  three"]);
         assert_eq!(wrap("one two three", 7), ["one two", "  three"]);
-        assert_eq!(wrap("a 0123456789 b", 5), ["a", "  0123456789", "  b"]);
+        assert_eq!(wrap("a 0123456789 b", 5), ["a", "  012", "  345", "  678", "  9 b"]);
+        assert_eq!(wrap("0123456789", 5), ["01234", "  567", "  89"]);
         assert_eq!(wrap("漢字 漢字", 8), ["漢字", "  漢字"]);
         assert_eq!(wrap("  two  words ", 80), ["  two  words"]);
     }

@@ -17,10 +17,10 @@ mod complete;
 mod line;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::io;
 use std::io::IsTerminal;
-use std::io::Stdout;
 use std::io::Write;
 use std::panic;
 use std::process;
@@ -35,10 +35,13 @@ use crossterm::cursor::MoveTo;
 use crossterm::cursor::MoveToColumn;
 use crossterm::cursor::MoveUp;
 use crossterm::event;
+use crossterm::event::DisableBracketedPaste;
+use crossterm::event::EnableBracketedPaste;
 use crossterm::event::KeyCode;
 use crossterm::event::KeyEvent;
 use crossterm::event::KeyEventKind;
 use crossterm::event::KeyModifiers;
+use crossterm::execute;
 use crossterm::queue;
 use crossterm::style::Print;
 use crossterm::terminal;
@@ -75,8 +78,14 @@ const TYPING_SHOWN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 /// Who waited so long for the end of a [`TICK`] was stopped meanwhile.
 const STOPPED: Duration = Duration::from_secs(1);
+/// What a pasted tab becomes; a typed one completes.
+const TAB: &str = "    ";
+/// Most keys that are handled at once; a paste has many.
+const TOGETHER: usize = 1024;
 /// Where the size of the terminal is unknown.
 const COLUMNS: usize = 80;
+/// Most people, and most groups, that Tab completes: a server must not fill a client's memory.
+const KNOWN: usize = 4096;
 /// Rows narrower than this have no room for a name in the prompt.
 const NARROW: usize = 40;
 
@@ -95,7 +104,7 @@ struct Shared {
 
 /// What is on the screen and what it follows from.
 struct Screen {
-    out: Stdout,
+    out: Box<dyn Write + Send>,
     columns: usize,
     style: Style,
     line: Line,
@@ -143,21 +152,25 @@ impl Terminal {
         if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
         }
-        terminal::enable_raw_mode().ok()?;
-        let screen = Screen::new(style::wanted(true));
+        take_terminal().ok()?;
+        let screen = Screen::new(io::stdout(), columns(), Style::new(style::wanted(true)));
         let shared = Shared { screen: Mutex::new(screen), changed: Condvar::new() };
         let terminal = Terminal(Arc::new(shared));
 
         // However this process ends, the terminal is given back.
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            let _ = terminal::disable_raw_mode();
+            let _ = give_terminal_back();
             report(panic);
         }));
         let killed = terminal.clone();
         // Where there is a handler already, that one closes the terminal.
         let _ = ctrlc::set_handler(move || {
-            killed.close();
+            // Whoever holds the lock may wait for a terminal that takes nothing.
+            match killed.0.screen.try_lock() {
+                Ok(mut screen) => drop(screen.close()),
+                Err(_) => drop(give_terminal_back()),
+            }
             process::exit(1);
         });
         if io::stderr().is_terminal() {
@@ -165,7 +178,10 @@ impl Terminal {
             logging::show_with(move |lines| log.log(lines));
         }
         let keys = terminal.clone();
-        thread::Builder::new().name("keys".to_owned()).spawn(move || keys.read()).ok()?;
+        if thread::Builder::new().name("keys".to_owned()).spawn(move || keys.read()).is_err() {
+            terminal.close();
+            return None;
+        }
         Some(terminal)
     }
 
@@ -176,7 +192,7 @@ impl Terminal {
             let answer = input.line(&[])?;
             match answer.trim().parse::<Name>() {
                 Ok(name) if name.is_reserved() => {
-                    let _ = self.error(format!("{name} is reserved, choose another"));
+                    let _ = self.error(format!("{name} is a reserved name, choose another"));
                 }
                 Ok(name) => {
                     self.screen().question = None;
@@ -206,6 +222,11 @@ impl Terminal {
     fn ask(&self, question: &'static str) -> Session {
         let session = self.session();
         let mut screen = self.screen();
+        // What was typed for the chat is no answer, nor is what has not been read of it yet.
+        #[cfg(unix)]
+        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
+        screen.typed.clear();
+        screen.line.take();
         screen.question = Some(question);
         let _ = screen.draw();
         drop(screen);
@@ -231,18 +252,21 @@ impl Terminal {
         while let Ok(is_there) = event::poll(TICK) {
             let stopped = waiting_since.elapsed() > STOPPED;
             waiting_since = Instant::now();
-            let read = is_there.then(event::read).transpose();
+            let events = if is_there { read_all() } else { Ok(Vec::new()) };
             let mut screen = self.screen();
             if stopped || screen.suspended {
                 screen.ended |= screen.resume().is_err();
             }
-            let handled = match read {
-                Ok(Some(event::Event::Key(key))) => screen.key(key, Instant::now()),
-                Ok(_) => screen.tick(Instant::now()),
-                Err(error) => Err(error),
-            };
+            let handled = events.and_then(|events| {
+                events.into_iter().try_for_each(|event| match event {
+                    event::Event::Key(key) => screen.key(key, Instant::now()),
+                    event::Event::Paste(text) => screen.paste(&text, Instant::now()),
+                    _ => Ok(()),
+                })
+            });
             // Of several events of a new size in a row, the last can get lost.
-            let handled = handled.and_then(|()| screen.resize());
+            let handled = handled.and_then(|()| screen.resize(columns()));
+            let handled = handled.and_then(|()| screen.tick(Instant::now()));
             screen.ended |= handled.is_err();
             if !screen.typed.is_empty() || screen.ended {
                 self.0.changed.notify_all();
@@ -268,6 +292,13 @@ impl Terminal {
 impl Face for Terminal {
     fn show(&self, event: &Event) -> io::Result<()> {
         self.screen().show(event, Instant::now())
+    }
+
+    fn notices(&self, lines: Vec<String>) -> io::Result<()> {
+        let mut screen = self.screen();
+        let rows = lines.iter().flat_map(|line| screen.notice(&escape::text(line)));
+        let rows = rows.collect::<Vec<_>>();
+        screen.print(&rows)
     }
 }
 
@@ -309,11 +340,11 @@ impl Session {
 }
 
 impl Screen {
-    fn new(coloured: bool) -> Screen {
+    fn new(out: impl Write + Send + 'static, columns: usize, style: Style) -> Screen {
         Screen {
-            out: io::stdout(),
-            columns: columns(),
-            style: Style::new(coloured),
+            out: Box::new(out),
+            columns,
+            style,
             line: Line::default(),
             cursor: 0,
             question: None,
@@ -356,21 +387,22 @@ impl Screen {
                 (self.me, self.status) = (Some(name.clone()), Status::Normal);
                 groups.clear();
                 self.typing.clear();
-                *people = here.iter().map(|person| person.name.to_string()).collect();
-                people.retain(|other| other != name.as_str());
+                people.clear();
+                let others = here.iter().filter(|person| person.name != *name);
+                others.for_each(|person| remember(people, &person.name));
             }
-            Event::Joined { name } if !is_me(name) => people.push(name.to_string()),
+            Event::Joined { name } if !is_me(name) => remember(people, name),
             Event::Left { name } => {
-                people.retain(|other| other != name.as_str());
+                people.remove(name.as_str());
                 self.typing.remove(name.as_str());
             }
             Event::Status { name, status } if is_me(name) => self.status = *status,
-            Event::GroupSet { group, .. } => groups.push(group.to_string()),
+            Event::GroupSet { group, .. } => remember(groups, group),
             Event::GroupLeft { group, name } if is_me(name) => {
-                groups.retain(|other| other != group.as_str());
+                groups.remove(group.as_str());
             }
-            Event::GroupDeleted { group, .. } => groups.retain(|other| other != group.as_str()),
-            Event::Typing { name } => {
+            Event::GroupDeleted { group, .. } => drop(groups.remove(group.as_str())),
+            Event::Typing { name } if self.typing.len() < KNOWN => {
                 self.typing.insert(name.to_string(), now + TYPING_SHOWN);
             }
             Event::Said { from, .. } => {
@@ -486,8 +518,7 @@ impl Screen {
         if self.typing.len() < before { self.draw() } else { Ok(()) }
     }
 
-    fn resize(&mut self) -> io::Result<()> {
-        let columns = columns();
+    fn resize(&mut self, columns: usize) -> io::Result<()> {
         if columns == self.columns || self.ended {
             return Ok(());
         }
@@ -509,7 +540,7 @@ impl Screen {
     fn close(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.closed, true) {
             self.leave_row()?;
-            terminal::disable_raw_mode()?;
+            give_terminal_back()?;
         }
         Ok(())
     }
@@ -520,8 +551,11 @@ impl Screen {
         let mut bytes = Vec::new();
         queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
         if !self.line.text().is_empty() {
-            let text = escape::text(self.line.text());
-            queue!(bytes, Print(self.painted(&prompt)), Print(text), Print("\r\n"))?;
+            let line = format!("{prompt}{}", escape::text(self.line.text()));
+            for row in line::wrap(&line, self.columns) {
+                let painted = row.strip_prefix(&prompt).map(|rest| self.painted(&prompt) + rest);
+                queue!(bytes, Print(painted.unwrap_or(row)), Print("\r\n"))?;
+            }
         }
         self.out.write_all(&bytes)?;
         self.out.flush()
@@ -530,8 +564,8 @@ impl Screen {
     // What is typed.
 
     fn key(&mut self, key: KeyEvent, now: Instant) -> io::Result<()> {
-        // Some systems tell also when a key is let go.
-        if key.kind == KeyEventKind::Release {
+        // Some systems tell also when a key is let go; and what follows a Ctrl-D is not for us.
+        if key.kind == KeyEventKind::Release || self.ended {
             return Ok(());
         }
         let tabbed = self.tabbed.take();
@@ -587,9 +621,29 @@ impl Screen {
         self.draw()
     }
 
+    /// Pasted lines are lines; what is after the last line end is still to be finished.
+    fn paste(&mut self, text: &str, now: Instant) -> io::Result<()> {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', TAB);
+        let mut lines = text.split('\n');
+        let last = lines.next_back().unwrap_or_default();
+        for line in lines {
+            self.line.insert(line);
+            self.enter()?;
+        }
+        if !last.is_empty() {
+            self.line.insert(last);
+            self.tell_typing(now);
+        }
+        self.draw()
+    }
+
     fn insert(&mut self, c: char, now: Instant) {
         self.line.insert(c.encode_utf8(&mut [0; 4]));
         self.find_emoji();
+        self.tell_typing(now);
+    }
+
+    fn tell_typing(&mut self, now: Instant) {
         // That somebody is typing a command, or to one person alone, is nobody's business.
         let is_said = self.question.is_none() && !self.line.text().trim_start().starts_with('@');
         let told = self.told_typing.is_some_and(|told| now - told < TYPING_EVERY);
@@ -620,10 +674,10 @@ impl Screen {
         self.draw()
     }
 
+    /// From now on the terminal's own Ctrl-C ends this process, should something not come to its end.
     fn leave(&mut self) -> io::Result<()> {
-        self.leave_row()?;
         self.ended = true;
-        Ok(())
+        self.close()
     }
 
     /// Tab completes as far as it is clear; pressed again, it shows what there is.
@@ -659,7 +713,7 @@ impl Screen {
         #[cfg(unix)]
         {
             self.leave_row()?;
-            terminal::disable_raw_mode()?;
+            give_terminal_back()?;
             self.suspended = true;
             // As the terminal would: the whole job, of which this process may be a part. It may
             // take another moment until all of its threads have stopped.
@@ -675,9 +729,38 @@ impl Screen {
         if self.closed {
             return Ok(());
         }
-        terminal::disable_raw_mode()?;
-        terminal::enable_raw_mode()?;
+        give_terminal_back()?;
+        take_terminal()?;
         self.draw()
+    }
+}
+
+/// From now on every key comes as it is pressed, and a paste as one thing.
+fn take_terminal() -> io::Result<()> {
+    terminal::enable_raw_mode()?;
+    execute!(io::stdout(), EnableBracketedPaste)
+}
+
+fn give_terminal_back() -> io::Result<()> {
+    // Those that do not know it ignore it; in a test there is no terminal.
+    if terminal::is_raw_mode_enabled()? {
+        execute!(io::stdout(), DisableBracketedPaste)?;
+    }
+    terminal::disable_raw_mode()
+}
+
+/// The next event, and those that came with it.
+fn read_all() -> io::Result<Vec<event::Event>> {
+    let mut events = vec![event::read()?];
+    while events.len() < TOGETHER && event::poll(Duration::ZERO)? {
+        events.push(event::read()?);
+    }
+    Ok(events)
+}
+
+fn remember(known: &mut BTreeSet<String>, name: &Name) {
+    if known.len() < KNOWN {
+        known.insert(name.to_string());
     }
 }
 
@@ -692,4 +775,188 @@ fn columns() -> usize {
 /// Terminals count columns in 16 bits.
 fn column(column: usize) -> u16 {
     u16::try_from(column).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written to a screen.
+    #[derive(Clone, Default)]
+    struct Out(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Out {
+        /// What was written since the last time.
+        fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+        }
+    }
+
+    const COMMANDS: &[Command] = &[command::HELP, command::GROUP, command::PRIVATE];
+
+    /// alice's screen, with bob in the room and a group.
+    fn screen() -> (Screen, Out, Instant) {
+        let (out, now) = (Out::default(), Instant::now());
+        let mut screen = Screen::new(out.clone(), 80, Style::default());
+        screen.known.commands = COMMANDS;
+        let people = ["alice", "bob"].map(|name| crate::message::Person {
+            name: name.parse().unwrap(),
+            status: Status::Normal,
+        });
+        let welcome = Event::Welcome { name: name("alice"), people: people.into() };
+        let group = Event::GroupSet {
+            group: name("team"),
+            owner: name("alice"),
+            members: vec![name("alice"), name("bob")],
+        };
+        screen.show(&welcome, now).unwrap();
+        screen.show(&group, now).unwrap();
+        out.take();
+        (screen, out, now)
+    }
+
+    fn name(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    fn press(screen: &mut Screen, code: KeyCode, now: Instant) {
+        screen.key(KeyEvent::new(code, KeyModifiers::NONE), now).unwrap();
+    }
+
+    fn control(screen: &mut Screen, c: char, now: Instant) {
+        screen.key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL), now).unwrap();
+    }
+
+    fn type_text(screen: &mut Screen, text: &str, now: Instant) {
+        text.chars().for_each(|c| press(screen, KeyCode::Char(c), now));
+    }
+
+    /// How many typing notices were asked for since the last time.
+    fn notices(screen: &mut Screen) -> usize {
+        screen.typed.drain(..).filter(|typed| matches!(typed, Typed::Something)).count()
+    }
+
+    #[test]
+    fn who_types_is_told_now_and_then_and_never_of_commands() {
+        let (mut screen, _, now) = screen();
+        type_text(&mut screen, "@bob pssst", now);
+        assert_eq!(notices(&mut screen), 0, "that is between alice and bob");
+        control(&mut screen, 'u', now);
+        type_text(&mut screen, "hello", now);
+        assert_eq!(notices(&mut screen), 1);
+        type_text(&mut screen, "hello", now + TYPING_EVERY - Duration::from_millis(1));
+        assert_eq!(notices(&mut screen), 0);
+        type_text(&mut screen, "hello", now + TYPING_EVERY);
+        assert_eq!(notices(&mut screen), 1);
+        press(&mut screen, KeyCode::Enter, now + TYPING_EVERY);
+        type_text(&mut screen, "a", now + TYPING_EVERY);
+        assert_eq!(notices(&mut screen), 1, "another message");
+    }
+
+    #[test]
+    fn a_notice_is_shown_for_a_while() {
+        let (mut screen, out, now) = screen();
+        screen.show(&Event::Typing { name: name("bob") }, now).unwrap();
+        assert!(out.take().contains("bob is typing…"));
+        screen.show(&Event::Typing { name: name("carol") }, now).unwrap();
+        assert!(out.take().contains("bob and carol are typing…"));
+        screen.tick(now + TYPING_SHOWN - Duration::from_millis(1)).unwrap();
+        assert_eq!(out.take(), "");
+        screen.tick(now + TYPING_SHOWN).unwrap();
+        let drawn = out.take();
+        assert!(drawn.contains("alice> ") && !drawn.contains("typing"), "{drawn:?}");
+        let said = Event::Said { from: name("bob"), text: "hi".to_owned() };
+        screen.show(&Event::Typing { name: name("bob") }, now).unwrap();
+        screen.show(&said, now).unwrap();
+        assert!(!out.take().ends_with("typing…"));
+    }
+
+    #[test]
+    fn who_and_what_is_gone_is_not_completed() {
+        let (mut screen, _, now) = screen();
+        let completes = |screen: &mut Screen, text: &str| {
+            type_text(screen, text, now);
+            press(screen, KeyCode::Tab, now);
+            screen.line.take()
+        };
+        assert_eq!(completes(&mut screen, "@b"), "@bob ");
+        assert_eq!(completes(&mut screen, "@group send t"), "@group send team ");
+        screen.show(&Event::Left { name: name("bob") }, now).unwrap();
+        let deleted = Event::GroupDeleted { group: name("team"), by: name("alice") };
+        screen.show(&deleted, now).unwrap();
+        assert_eq!(completes(&mut screen, "@b"), "@b");
+        assert_eq!(completes(&mut screen, "@group send t"), "@group send t");
+        for number in 0..2 * KNOWN {
+            screen.learn(&Event::Joined { name: name(&format!("n{number}")) }, now);
+        }
+        assert_eq!(screen.known.people.len(), KNOWN, "however many a server makes up");
+    }
+
+    #[test]
+    fn what_was_typed_stays_above_escaped() {
+        let (mut screen, out, now) = screen();
+        type_text(&mut screen, "a\u{202e}b", now);
+        out.take();
+        press(&mut screen, KeyCode::Enter, now);
+        assert!(out.take().contains("alice> a\\u{202e}b\r\n"));
+        assert!(
+            matches!(screen.typed.make_contiguous(), [Typed::Something, Typed::Line(line)] if line == "a\u{202e}b")
+        );
+    }
+
+    #[test]
+    fn a_paste_is_text_and_lines() {
+        let (mut screen, out, now) = screen();
+        screen.paste("one\r\n\ttwo\n\nthree", now).unwrap();
+        let lines = screen.typed.drain(..).filter_map(|typed| match typed {
+            Typed::Line(line) => Some(line),
+            Typed::Something => None,
+        });
+        assert_eq!(lines.collect::<Vec<_>>(), ["one", "    two"]);
+        assert_eq!(screen.line.text(), "three");
+        assert!(out.take().contains("alice> one\r\n"));
+        screen.paste(":smile: ", now).unwrap();
+        assert_eq!(screen.line.text(), "three:smile: ", "as it was copied");
+    }
+
+    #[test]
+    fn keys_that_draw() {
+        let (mut screen, out, now) = screen();
+        control(&mut screen, 'l', now);
+        let cleared = out.take();
+        assert!(cleared.starts_with("\u{1b}[2J\u{1b}[1;1H"), "{cleared:?}");
+        let released = KeyEvent {
+            kind: KeyEventKind::Release,
+            ..KeyEvent::new(KeyCode::Char('x'), KeyModifiers::NONE)
+        };
+        screen.key(released, now).unwrap();
+        assert_eq!((screen.line.text(), out.take().as_str()), ("", ""));
+        // AltGr, where a system tells it so.
+        let alt_gr = KeyModifiers::CONTROL | KeyModifiers::ALT;
+        screen.key(KeyEvent::new(KeyCode::Char('@'), alt_gr), now).unwrap();
+        assert_eq!(screen.line.text(), "@");
+    }
+
+    #[test]
+    fn who_leaves_gives_the_terminal_back_at_once() {
+        let (mut screen, out, now) = screen();
+        control(&mut screen, 'd', now);
+        assert!(screen.ended && screen.closed);
+        out.take();
+        screen.show(&Event::Joined { name: name("carol") }, now).unwrap();
+        assert_eq!(out.take(), "* carol joined\n", "no prompt any more");
+        type_text(&mut screen, "late", now);
+        press(&mut screen, KeyCode::Enter, now);
+        assert!(screen.typed.is_empty() && out.take().is_empty());
+    }
 }

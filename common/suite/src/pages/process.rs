@@ -108,11 +108,12 @@ impl Drop for Process {
 }
 
 impl Program {
-    fn command(&self, args: &[String], folder: &Path) -> std::process::Command {
+    /// The command that starts it in a folder.
+    pub fn command(&self, args: &[String], folder: &Path) -> std::process::Command {
         let mut command = std::process::Command::new(&self.command[0]);
         command.args(&self.command[1..]).args(args).current_dir(folder);
         // What it writes to the temporary folder goes with the page's own.
-        command.env("TMPDIR", folder);
+        command.env("TMPDIR", folder).env("TMP", folder);
         command
     }
 

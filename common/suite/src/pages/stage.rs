@@ -44,8 +44,9 @@ impl Program {
     }
 
     fn shows(&self, args: &[&str]) -> String {
-        let mut command = std::process::Command::new(&self.command[0]);
-        let output = command.args(&self.command[1..]).args(args).stdin(Stdio::null()).output();
+        let folder = tempfile::tempdir().expect("a folder");
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+        let output = self.command(&args, folder.path()).stdin(Stdio::null()).output();
         String::from_utf8(output.expect("it starts").stdout).expect("UTF-8")
     }
 }
