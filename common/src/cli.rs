@@ -15,6 +15,7 @@ use clap::ArgAction;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
+use crate::command;
 use crate::face;
 use crate::limits::Limits;
 use crate::logging;
@@ -103,8 +104,8 @@ impl ServerArgs {
 
 impl ClientArgs {
     /// Connects to the address asked for or to `port` of this machine, and hands `chat` the
-    /// stream, a name, and the face, on which an error of `chat` is shown. In a terminal a name that
-    /// the server refuses is asked for again, on a new connection.
+    /// stream, a name, and the face, which reads these commands and on which an error of `chat` is
+    /// shown. In a terminal a name that the server refuses is asked for again, on a new connection.
     /// `package` is the stage's, for whoever forgot to start its server.
     ///
     /// # Errors
@@ -113,6 +114,7 @@ impl ClientArgs {
         self,
         port: u16,
         package: &str,
+        commands: command::Table,
         chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
         logging::init(false, self.watch.verbose);
@@ -133,7 +135,7 @@ impl ClientArgs {
             };
             let stream = Stream::connect(&addresses, capture.as_ref())
                 .map_err(|error| stream::explain_connect(&addresses, error, package))?;
-            let (output, input) = face.pair();
+            let (output, input) = face.pair(&commands);
             let ended = chat(&stream, &known, (Arc::clone(&output), input));
             stream.close();
             let Err(lost) = ended else { break };

@@ -19,6 +19,7 @@ use crate::message::MAX_TEXT;
 use crate::message::Person;
 use crate::message::Reason;
 use crate::message::Request;
+use crate::message::SEAL;
 use crate::message::Status;
 use crate::message::Unreadable;
 use crate::message::VERSION;
@@ -207,6 +208,7 @@ impl Room {
             Request::Hello { .. } => Err("you have said hello already".to_owned()),
             Request::Say { text } => self.say(from, text),
             Request::Private { to, text } => self.private(from, &to, text),
+            Request::Secret { to, sealed } => self.secret(from, &to, sealed),
             Request::Names {} => Ok(vec![only(from, Event::Names { people: self.everyone() })]),
             Request::Status { status } => self.status(from, status),
             Request::GroupSet { group, members } => self.group_set(from, &group, &members),
@@ -233,6 +235,16 @@ impl Room {
 
     fn private(&self, from: PeerId, to: &str, text: String) -> Outcome {
         check_text(&text)?;
+        self.to_one(from, to, |from, to| Event::Private { from, to, text })
+    }
+
+    fn secret(&self, from: PeerId, to: &str, sealed: String) -> Outcome {
+        check_sealed(&sealed)?;
+        self.to_one(from, to, |from, to| Event::Secret { from, to, sealed })
+    }
+
+    /// To one person and as an echo to the sender.
+    fn to_one(&self, from: PeerId, to: &str, event: impl FnOnce(Name, Name) -> Event) -> Outcome {
         let sender = self.member(from)?;
         let (id, recipient) = self.present(to)?;
         if id == from {
@@ -244,7 +256,7 @@ impl Room {
                 "{name} is dnd (do not disturb) and gets no private messages; try again later"
             ));
         }
-        let event = Event::Private { from: sender.name.clone(), to: name.clone(), text };
+        let event = event(sender.name.clone(), name.clone());
         let mut deliveries = vec![Delivery { to: vec![from, id], event }];
         if recipient.status == Status::Away {
             let text = format!("{name} is away and may answer later");
@@ -416,6 +428,21 @@ fn check_text(text: &str) -> Result<(), String> {
             Err(format!("the text has {length} bytes, at most {MAX_TEXT} are allowed"))
         }
         _ => Ok(()),
+    }
+}
+
+/// The server cannot open it, but it can see whether it could be one.
+fn check_sealed(sealed: &str) -> Result<(), String> {
+    let bytes = sealed.len() / 2;
+    if !sealed.len().is_multiple_of(2) || !sealed.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("what is sealed has to be hexadecimal, two digits a byte".to_owned());
+    }
+    match bytes.checked_sub(SEAL) {
+        None | Some(0) => Err(format!("a secret of {bytes} bytes: its text needs {SEAL} more")),
+        Some(text) if text > MAX_TEXT => {
+            Err(format!("the secret's text has {text} bytes, at most {MAX_TEXT} are allowed"))
+        }
+        Some(_) => Ok(()),
     }
 }
 

@@ -35,7 +35,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::command;
 use crate::command::Action;
-use crate::command::Command;
+use crate::command::Table;
 use crate::face;
 use crate::face::Face;
 use crate::face::Input;
@@ -73,14 +73,18 @@ pub struct Actor {
 struct Screen(Sender<String>);
 
 /// The keyboard of an [`Actor`].
-struct Keyboard(Receiver<String>);
+struct Keyboard {
+    typed: Receiver<String>,
+    commands: Table,
+}
 
 impl Actor {
-    /// An actor of this name, and the face of their client.
-    pub fn new(name: &'static str) -> (Actor, face::Pair) {
-        let (typed, keyboard) = mpsc::channel();
+    /// An actor of this name, and the face of their client, which has these commands.
+    pub fn new(name: &'static str, commands: Table) -> (Actor, face::Pair) {
+        let (keys, typed) = mpsc::channel();
         let (screen, seen) = mpsc::channel();
-        (Actor { name, typed, seen }, (Arc::new(Screen(screen)), Box::new(Keyboard(keyboard))))
+        let keyboard = Keyboard { typed, commands };
+        (Actor { name, typed: keys, seen }, (Arc::new(Screen(screen)), Box::new(keyboard)))
     }
 
     /// Types a line.
@@ -110,8 +114,8 @@ impl Face for Screen {
 }
 
 impl Input for Keyboard {
-    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>> {
-        self.0.recv().ok().map(|line| command::parse(&line, commands))
+    fn next(&mut self) -> Option<Action> {
+        self.typed.recv().ok().map(|line| command::take(line, &self.commands))
     }
 }
 
