@@ -19,16 +19,7 @@ const PORT: u16 = 7003;
 
 /// What a person can type here.
 fn commands(secrets: &crypto::Secrets) -> command::Table {
-    command::Table::from([
-        command::HELP,
-        command::QUIT,
-        command::NAMES,
-        command::PRIVATE,
-        command::STATUS,
-        command::GROUP,
-        secrets.secret(),
-        secrets.open(),
-    ])
+    [&command::CHAT[..], &[secrets.secret(), secrets.open()]].concat().into()
 }
 
 /// Stage 3: an encrypted chat relay.
