@@ -187,7 +187,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say("- The server reads all that it relays. It does so in every stage.")?;
     guide.say("Stages 2 to 5 are not in this workspace yet.")?;
 
-    guide.farewell(PRIVATE)?;
+    guide.farewell(&["alice", "bob"], PRIVATE, true)?;
     Ok(())
 }
 
