@@ -288,6 +288,14 @@ impl Guide {
         actor.sees().map(drop)
     }
 
+    /// Shows a line that a program prints.
+    ///
+    /// # Errors
+    /// As [`Guide::step`].
+    pub fn prints(&mut self, program: &str, line: &str) -> io::Result<()> {
+        self.does(program, "prints", line)
+    }
+
     fn does(&mut self, name: &str, verb: &str, line: &str) -> io::Result<()> {
         self.names = self.names.max(name.len());
         let label = format!("{name:width$} {verb:7}", width = self.names);

@@ -237,7 +237,7 @@ fn shows_fingerprints(guide: &mut Guide) -> io::Result<()> {
     lines.sort_by_key(|line| !line.starts_with("session: "));
     for (side, line) in ["client", "server"].iter().zip(&lines) {
         let session = line.find("session: ").and_then(|at| line.get(at..)).unwrap_or(line);
-        guide.copy(format_args!("{side}  {session}"))?;
+        guide.prints(side, session)?;
     }
     Ok(())
 }
