@@ -1,5 +1,8 @@
 //! The suites of the feature `hybrid`, from the handshake to the records, in memory.
 
+// clippy.toml lets tests do so, but not the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
