@@ -170,10 +170,14 @@ pub enum NoSuite {
     },
     /// A number in the other side's hello that this program could know.
     #[error(
-        "the other side wants {option} number {code}, which only those know that were built with \
-         `--features hybrid`"
+        "the {other} wants {option} number {code}, which this {side} knows only when it is built \
+         with `--features hybrid`"
     )]
     NotBuilt {
+        /// Who wants it: the client or the server.
+        other: &'static str,
+        /// Who does not know it.
+        side: &'static str,
         /// `--kex` or `--cipher`.
         option: &'static str,
         /// The number.
@@ -224,7 +228,8 @@ fn choose<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
         return Ok(own.unwrap_or(T::DEFAULT));
     }
     let option = T::OPTION;
-    let wanted = known::<T>(code)?.ok_or(NoSuite::Unknown { option, code })?;
+    let wanted =
+        known::<T>(code, ["client", "server"])?.ok_or(NoSuite::Unknown { option, code })?;
     match own {
         Some(own) if own != wanted => {
             Err(NoSuite::Other { option, wanted: wanted.name(), spoken: own.name() })
@@ -234,13 +239,16 @@ fn choose<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
 }
 
 fn check<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
-    let chosen = known::<T>(code)?.filter(|chosen| own.is_none_or(|own| own == *chosen));
+    let chosen = known::<T>(code, ["server", "client"])?
+        .filter(|chosen| own.is_none_or(|own| own == *chosen));
     chosen.ok_or(NoSuite::NotAllowed { option: T::OPTION, code })
 }
 
-fn known<T: Choice>(code: u8) -> Result<Option<T>, NoSuite> {
+fn known<T: Choice>(code: u8, [other, side]: [&'static str; 2]) -> Result<Option<T>, NoSuite> {
     match T::value_variants().iter().copied().find(|value| value.code() == code) {
-        None if T::HYBRID.contains(&code) => Err(NoSuite::NotBuilt { option: T::OPTION, code }),
+        None if T::HYBRID.contains(&code) => {
+            Err(NoSuite::NotBuilt { other, side, option: T::OPTION, code })
+        }
         known => Ok(known),
     }
 }
@@ -290,14 +298,17 @@ mod tests {
     #[cfg(not(feature = "hybrid"))]
     #[test]
     fn who_was_built_without_a_suite_says_what_it_takes() {
-        let not = |option, code| Err(NoSuite::NotBuilt { option, code });
-        for code in [3, 4] {
-            assert_eq!(ALL.choose([code, 0]), not("--kex", code));
-            assert_eq!(ALL.check([code, 1]), not("--kex", code));
+        for (codes, option) in [([3, 1], "--kex"), ([4, 1], "--kex"), ([1, 3], "--cipher")] {
+            let code = codes[0].max(codes[1]);
+            let expected = |other, side| Err(NoSuite::NotBuilt { other, side, option, code });
+            assert_eq!(ALL.choose(codes), expected("client", "server"));
+            assert_eq!(ALL.check(codes), expected("server", "client"));
         }
-        assert_eq!(ALL.choose([0, 3]), not("--cipher", 3));
-        assert_eq!(ALL.check([1, 3]), not("--cipher", 3));
         let refused = ALL.choose([3, 0]).unwrap_err().to_string();
+        assert!(
+            refused.contains("the client wants --kex number 3, which this server"),
+            "{refused}"
+        );
         assert!(refused.contains("--features hybrid"), "{refused}");
     }
 
