@@ -2,13 +2,20 @@
 //!
 //! A stage's `main.rs` lists the commands that it has, one a line.
 
+use std::fmt;
+use std::sync::Arc;
+
+use crate::message::Event;
 use crate::message::MAX_TEXT;
 use crate::message::Request;
 use crate::message::Status;
 use crate::name::Name;
 
+/// The commands of a stage.
+pub type Table = Arc<[Command]>;
+
 /// A command: its word, how it is written, and what it does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Command {
     /// Without the `@`.
     pub word: &'static str,
@@ -16,61 +23,86 @@ pub struct Command {
     pub forms: &'static [(&'static str, &'static str)],
     /// Something to try.
     pub example: &'static str,
-    /// Reads what follows the word, among these commands; `None` if it has not the right form.
+    /// Reads what follows the word; `None` if it has not the right form.
     pub parse: Parse,
 }
 
-/// What follows a command's word, to what it asks for.
-pub type Parse = fn(&str, &[Command]) -> Option<Result<Action, String>>;
+/// How what follows a command's word is read.
+#[derive(Clone)]
+pub enum Parse {
+    /// It says everything; the commands are those that there are.
+    Plain(fn(&str, &[Command]) -> Parsed),
+    /// There is a key in it, so nothing repeats the line after its second word, or keeps it.
+    Secret {
+        /// Reads it, by what it remembers itself.
+        parse: Arc<dyn Fn(&str) -> Parsed + Send + Sync>,
+        /// Overwrites a line that is needed no more.
+        wipe: fn(String),
+    },
+}
+
+/// What a command asks for, or why it cannot; `None` if it has not the right form.
+pub type Parsed = Option<Result<Action, String>>;
+
+impl fmt::Debug for Parse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parse")
+    }
+}
 
 /// What a typed line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask the server.
     Send(Request),
-    /// Show these lines; none for a blank one.
-    Show(Vec<String>),
+    /// Show these; none for a blank line.
+    Show(Vec<Event>),
     /// Leave.
     Quit,
 }
 
+/// The commands of every stage.
+pub const CHAT: [Command; 6] = [HELP, QUIT, NAMES, PRIVATE, STATUS, GROUP];
+
 /// `@help`.
-pub const HELP: Command = Command {
+const HELP: Command = Command {
     word: "help",
     forms: &[
         ("@help", "explains all commands"),
         ("@help COMMAND", "explains one of them, with an example"),
     ],
     example: "@help group",
-    parse: |rest, commands| Some(help(word(rest).0.trim_start_matches('@'), commands)),
+    parse: Parse::Plain(|rest, commands| {
+        Some(help(word(rest).0.trim_start_matches('@'), commands))
+    }),
 };
 
 /// `@quit`.
-pub const QUIT: Command = Command {
+const QUIT: Command = Command {
     word: "quit",
     forms: &[("@quit", "leaves the chat; so does Ctrl-D")],
     example: "@quit",
-    parse: |rest, _| rest.is_empty().then_some(Ok(Action::Quit)),
+    parse: Parse::Plain(|rest, _| rest.is_empty().then_some(Ok(Action::Quit))),
 };
 
 /// `@names`.
-pub const NAMES: Command = Command {
+const NAMES: Command = Command {
     word: "names",
     forms: &[("@names", "shows who is here and their status")],
     example: "@names",
-    parse: |rest, _| rest.is_empty().then_some(Ok(Action::Send(Request::Names {}))),
+    parse: Parse::Plain(|rest, _| rest.is_empty().then_some(Ok(Action::Send(Request::Names {})))),
 };
 
 /// `@NAME text`. Its word stands for any name; somebody may be called so, and is then written to.
-pub const PRIVATE: Command = Command {
+const PRIVATE: Command = Command {
     word: "NAME",
     forms: &[("@NAME text", "writes to one person alone")],
     example: "@bob are you coming?",
-    parse: |_, _| None,
+    parse: Parse::Plain(|_, _| None),
 };
 
 /// `@status`.
-pub const STATUS: Command = Command {
+const STATUS: Command = Command {
     word: "status",
     forms: &[
         ("@status", "shows your status"),
@@ -79,7 +111,7 @@ pub const STATUS: Command = Command {
         ("@status away", "private messages come, their senders are told"),
     ],
     example: "@status away",
-    parse: |rest, _| {
+    parse: Parse::Plain(|rest, _| {
         let status = match rest {
             "" => None,
             "normal" => Some(Status::Normal),
@@ -88,11 +120,11 @@ pub const STATUS: Command = Command {
             _ => return None,
         };
         Some(Ok(Action::Send(Request::Status { status })))
-    },
+    }),
 };
 
 /// `@group`.
-pub const GROUP: Command = Command {
+const GROUP: Command = Command {
     word: "group",
     forms: &[
         ("@group set NAME user1,user2", "makes a group of you and others"),
@@ -101,7 +133,7 @@ pub const GROUP: Command = Command {
         ("@group delete NAME", "ends a group that you own"),
     ],
     example: "@group set team bob,carol",
-    parse: |rest, _| {
+    parse: Parse::Plain(|rest, _| {
         let (verb, rest) = word(rest);
         let (group, rest) = word(rest);
         let group = group.strip_prefix('#').unwrap_or(group);
@@ -121,8 +153,28 @@ pub const GROUP: Command = Command {
             _ => return None,
         };
         Some(Ok(Action::Send(request)))
-    },
+    }),
 };
+
+/// What `line` asks for, or that it is shown what is wrong with it; a line with a key in it is wiped.
+pub fn take(line: String, commands: &[Command]) -> Action {
+    let action = parse(&line, commands);
+    let action = action.unwrap_or_else(|text| Action::Show(vec![Event::Refused { text }]));
+    if let Some(Parse::Secret { wipe, .. }) = find(&line, commands).map(|it| &it.parse) {
+        wipe(line);
+    }
+    action
+}
+
+/// What may be shown and kept of `line`, if that is not all of it.
+pub fn public(line: &str, commands: &[Command]) -> Option<String> {
+    let command = find(line, commands)?;
+    if let Parse::Plain(_) = command.parse {
+        return None;
+    }
+    let (first, rest) = word(line);
+    Some(format!("{first} {} …", word(rest).0))
+}
 
 /// What `line` asks for.
 ///
@@ -146,13 +198,17 @@ fn help(topic: &str, commands: &[Command]) -> Result<Action, String> {
     if topic.is_empty() {
         let intro = "what you type is said to the room, except:".to_owned();
         let rows = commands.iter().flat_map(Command::rows);
-        return Ok(Action::Show(std::iter::once(intro).chain(rows).collect()));
+        return Ok(show(std::iter::once(intro).chain(rows)));
     }
     let example = |command: &Command| format!("for example: {}", command.example);
     match commands.iter().find(|command| command.word.eq_ignore_ascii_case(topic)) {
         None => Err(format!("there is no command @{topic}; @help shows all")),
-        Some(command) => Ok(Action::Show(command.rows().chain([example(command)]).collect())),
+        Some(command) => Ok(show(command.rows().chain([example(command)]))),
     }
+}
+
+fn show(lines: impl Iterator<Item = String>) -> Action {
+    Action::Show(lines.map(|text| Event::Notice { text }).collect())
 }
 
 impl Command {
@@ -169,12 +225,13 @@ impl Command {
 
 fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     let (first, rest) = word(line);
-    let is_it = |command: &&Command| {
-        command.word.eq_ignore_ascii_case(first) && command.word != PRIVATE.word
-    };
-    if let Some(command) = commands.iter().find(is_it) {
+    if let Some(command) = by_word(first, commands) {
         let wrong = || format!("the right form is: {}", command.usage());
-        return (command.parse)(rest, commands).ok_or_else(wrong)?;
+        let parsed = match &command.parse {
+            Parse::Plain(parse) => parse(rest, commands),
+            Parse::Secret { parse, .. } => parse(rest),
+        };
+        return parsed.ok_or_else(wrong)?;
     }
     // Many write "@bob: hi" or "@bob, hi".
     let first = first.trim_end_matches([':', ',']);
@@ -190,6 +247,16 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
             Err(format!("@{first} is neither a command nor a name; @help shows all commands"))
         }
     }
+}
+
+/// The command that `line` begins with.
+fn find<'a>(line: &str, commands: &'a [Command]) -> Option<&'a Command> {
+    by_word(word(line).0.strip_prefix('@')?, commands)
+}
+
+fn by_word<'a>(word: &str, commands: &'a [Command]) -> Option<&'a Command> {
+    let mut commands = commands.iter().filter(|command| command.word != PRIVATE.word);
+    commands.find(|command| command.word.eq_ignore_ascii_case(word))
 }
 
 /// Refuses here what the server would refuse anyway, before it is sent.
@@ -209,7 +276,7 @@ fn check(action: &Action) -> Result<(), String> {
 }
 
 /// The first word and what follows it.
-fn word(text: &str) -> (&str, &str) {
+pub fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (first, rest.trim_start())
@@ -230,8 +297,15 @@ mod tests {
 
     fn shown(topic: &str, commands: &[Command]) -> Vec<String> {
         match help(topic, commands) {
-            Ok(Action::Show(lines)) => lines,
+            Ok(Action::Show(lines)) => lines.into_iter().map(notice).collect(),
             other => panic!("{topic}: {other:?}"),
+        }
+    }
+
+    fn notice(event: Event) -> String {
+        match event {
+            Event::Notice { text } => text,
+            other => panic!("{other:?}"),
         }
     }
 

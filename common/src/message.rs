@@ -26,6 +26,8 @@ pub const VERSION: u32 = 1;
 const QUOTED: usize = 300;
 /// Most bytes of UTF-8 that a text may have.
 pub const MAX_TEXT: usize = 4096;
+/// Bytes of a sealed text beyond the text: the salt of its key, its nonce, its tag.
+pub const SEAL: usize = 16 + 12 + 16;
 /// Objects and lists in each other; people in a list in a message are three.
 const MAX_DEPTH: usize = 8;
 
@@ -40,6 +42,8 @@ pub enum Request {
     Say { text: String },
     /// To one person.
     Private { to: String, text: String },
+    /// To one person, sealed with a key that only the two know: hexadecimal digits.
+    Secret { to: String, sealed: String },
     /// Who is here?
     Names {},
     /// A new status, or without one: what is mine?
@@ -78,6 +82,11 @@ pub enum Event {
     Said { from: Name, text: String },
     /// A private message; its sender gets the same.
     Private { from: Name, to: Name, text: String },
+    /// A secret; its sender gets the same.
+    Secret { from: Name, to: Name, sealed: String },
+    /// A secret that this client has opened; never on the wire.
+    #[serde(skip)]
+    Opened { from: Name, to: Name, number: u64, text: String },
     /// A message to a group; its sender gets the same.
     Group { from: Name, group: Name, text: String },
     /// Who is here, in the order of their coming.

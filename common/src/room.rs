@@ -19,6 +19,7 @@ use crate::message::MAX_TEXT;
 use crate::message::Person;
 use crate::message::Reason;
 use crate::message::Request;
+use crate::message::SEAL;
 use crate::message::Status;
 use crate::message::Unreadable;
 use crate::message::VERSION;
@@ -58,6 +59,9 @@ pub fn frames(deliveries: Vec<Delivery>) -> BTreeMap<PeerId, VecDeque<Outgoing>>
 #[derive(Debug)]
 pub struct Room {
     max_people: usize,
+    /// What is said to one more.
+    full: String,
+    operator: Option<PeerId>,
     typing_every: Duration,
     closed: bool,
     next_id: u64,
@@ -90,7 +94,30 @@ impl Room {
     pub fn new(limits: &Limits) -> Room {
         let (people, groups) = (BTreeMap::new(), BTreeMap::new());
         let (max_people, typing_every) = (limits.max_clients, limits.typing_every);
-        Room { max_people, typing_every, closed: false, next_id: 0, people, groups }
+        let full = format!(
+            "this server is full (--max-clients {max_people}); try again later, or have it started \
+             with room for more"
+        );
+        Room {
+            max_people,
+            full,
+            operator: None,
+            typing_every,
+            closed: false,
+            next_id: 0,
+            people,
+            groups,
+        }
+    }
+
+    /// A room in which the operator of a server is already, for one more.
+    pub fn with_operator(limits: &Limits) -> (Room, PeerId) {
+        let mut room = Room::new(&Limits { max_clients: 2, ..limits.clone() });
+        room.full =
+            "this server talks with one client at a time and is taken; try again later".to_owned();
+        let id = room.seat(Name::operator());
+        room.operator = Some(id);
+        (room, id)
     }
 
     /// From now on nobody comes in: the server stops, and has told those who are here.
@@ -137,20 +164,19 @@ impl Room {
             return Err(Bye::new(Reason::NameTaken, text));
         }
         if self.people.len() >= self.max_people {
-            let text = format!(
-                "this server is full (--max-clients {}); try again later, or have it started with \
-                 room for more",
-                self.max_people
-            );
-            return Err(Bye::new(Reason::Full, text));
+            return Err(Bye::new(Reason::Full, &self.full));
         }
-        let id = PeerId(self.next_id);
-        self.next_id += 1;
-        let member = Member { name: name.clone(), status: Status::Normal, typed: None };
-        self.people.insert(id, member);
+        let id = self.seat(name.clone());
         let welcome = Event::Welcome { name: name.clone(), people: self.everyone() };
         let joined = self.to_all(Event::Joined { name: name.clone() });
         Ok((id, name, vec![only(id, welcome), joined]))
+    }
+
+    fn seat(&mut self, name: Name) -> PeerId {
+        let id = PeerId(self.next_id);
+        self.next_id += 1;
+        self.people.insert(id, Member { name, status: Status::Normal, typed: None });
+        id
     }
 
     /// Someone leaves: the room, and all groups.
@@ -207,6 +233,7 @@ impl Room {
             Request::Hello { .. } => Err("you have said hello already".to_owned()),
             Request::Say { text } => self.say(from, text),
             Request::Private { to, text } => self.private(from, &to, text),
+            Request::Secret { to, sealed } => self.secret(from, &to, sealed),
             Request::Names {} => Ok(vec![only(from, Event::Names { people: self.everyone() })]),
             Request::Status { status } => self.status(from, status),
             Request::GroupSet { group, members } => self.group_set(from, &group, &members),
@@ -227,12 +254,25 @@ impl Room {
     fn say(&self, from: PeerId, text: String) -> Outcome {
         check_text(&text)?;
         let to = self.others(from);
+        if to.is_empty() && self.operator == Some(from) {
+            return Err("nobody is here yet, so nobody reads that".to_owned());
+        }
         let from = self.member(from)?.name.clone();
         Ok(vec![Delivery { to, event: Event::Said { from, text } }])
     }
 
     fn private(&self, from: PeerId, to: &str, text: String) -> Outcome {
         check_text(&text)?;
+        self.to_one(from, to, |from, to| Event::Private { from, to, text })
+    }
+
+    fn secret(&self, from: PeerId, to: &str, sealed: String) -> Outcome {
+        check_sealed(&sealed)?;
+        self.to_one(from, to, |from, to| Event::Secret { from, to, sealed })
+    }
+
+    /// To one person and as an echo to the sender.
+    fn to_one(&self, from: PeerId, to: &str, event: impl FnOnce(Name, Name) -> Event) -> Outcome {
         let sender = self.member(from)?;
         let (id, recipient) = self.present(to)?;
         if id == from {
@@ -244,7 +284,7 @@ impl Room {
                 "{name} is dnd (do not disturb) and gets no private messages; try again later"
             ));
         }
-        let event = Event::Private { from: sender.name.clone(), to: name.clone(), text };
+        let event = event(sender.name.clone(), name.clone());
         let mut deliveries = vec![Delivery { to: vec![from, id], event }];
         if recipient.status == Status::Away {
             let text = format!("{name} is away and may answer later");
@@ -416,6 +456,21 @@ fn check_text(text: &str) -> Result<(), String> {
             Err(format!("the text has {length} bytes, at most {MAX_TEXT} are allowed"))
         }
         _ => Ok(()),
+    }
+}
+
+/// The server cannot open it, but it can see whether it could be one.
+fn check_sealed(sealed: &str) -> Result<(), String> {
+    let bytes = sealed.len() / 2;
+    if !sealed.len().is_multiple_of(2) || !sealed.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("what is sealed has to be hexadecimal, two digits a byte".to_owned());
+    }
+    match bytes.checked_sub(SEAL) {
+        None | Some(0) => Err(format!("a secret of {bytes} bytes: its text needs {SEAL} more")),
+        Some(text) if text > MAX_TEXT => {
+            Err(format!("the secret's text has {text} bytes, at most {MAX_TEXT} are allowed"))
+        }
+        Some(_) => Ok(()),
     }
 }
 

@@ -20,6 +20,8 @@ use std::sync::PoisonError;
 use std::thread::Builder;
 use std::thread::JoinHandle;
 
+pub use std::thread::panicking;
+
 /// Locks `mutex` also when a thread panicked while it held it.
 ///
 /// A panic in one client's thread must not take the others along. Every change under a lock of

@@ -74,9 +74,19 @@ fn any_request() -> impl Strategy<Value = Request> {
             1 => Just("é".repeat(2049)),
         ]
     };
+    // A text of one byte at least, of 4,096 at most, and 44 bytes to seal it.
+    let sealed = || {
+        prop_oneof![
+            8 => "[0-9a-f]{90}",
+            1 => prop::sample::select(&[0, 1, 88, 89, 91, 2 * 4140, 2 * 4141][..]).prop_map(|n| "0".repeat(n)),
+            1 => Just("0x".repeat(45)),
+            1 => Just("é".repeat(45)),
+        ]
+    };
     prop_oneof![
         2 => text().prop_map(|text| Request::Say { text }),
         4 => (name(), text()).prop_map(|(to, text)| Request::Private { to, text }),
+        4 => (name(), sealed()).prop_map(|(to, sealed)| Request::Secret { to, sealed }),
         1 => Just(Request::Names {}),
         2 => prop::option::of(status).prop_map(|status| Request::Status { status }),
         4 => (group(), vec(name(), 0..3)).prop_map(|(group, members)| Request::GroupSet { group, members }),
@@ -207,19 +217,10 @@ impl Model {
                 Some(each(&self.others(id), &Event::Said { from, text }))
             }
             Request::Private { to, text } if fits(&text) => {
-                let other = self.called(&to).filter(|other| other.id != id)?;
-                let to = other.name.clone();
-                let mut read =
-                    each(&[id, other.id], &Event::Private { from, to: to.clone(), text });
-                match other.status {
-                    Status::Dnd => return None,
-                    Status::Away => {
-                        let text = format!("{to} is away and may answer later");
-                        read.push((id, Event::Notice { text }));
-                    }
-                    Status::Normal => {}
-                }
-                Some(read)
+                self.to_one(id, &to, |to| Event::Private { from, to, text })
+            }
+            Request::Secret { to, sealed } if fits_sealed(&sealed) => {
+                self.to_one(id, &to, |to| Event::Secret { from, to, sealed })
             }
             Request::Status { status } => {
                 let changed = status.is_some_and(|status| status != asker.status);
@@ -273,8 +274,26 @@ impl Model {
                 let Circle { name, members, .. } = self.groups.remove(at);
                 Some(each(&members, &Event::GroupDeleted { group: name, by: from }))
             }
-            Request::Say { .. } | Request::Private { .. } | Request::GroupSend { .. } => None,
+            Request::Say { .. }
+            | Request::Private { .. }
+            | Request::Secret { .. }
+            | Request::GroupSend { .. } => None,
         }
+    }
+
+    fn to_one(&self, id: PeerId, to: &str, event: impl FnOnce(Name) -> Event) -> Expected {
+        let other = self.called(to).filter(|other| other.id != id)?;
+        let to = other.name.clone();
+        let mut read = each(&[id, other.id], &event(to.clone()));
+        match other.status {
+            Status::Dnd => return None,
+            Status::Away => {
+                let text = format!("{to} is away and may answer later");
+                read.push((id, Event::Notice { text }));
+            }
+            Status::Normal => {}
+        }
+        Some(read)
     }
 }
 
@@ -284,6 +303,13 @@ fn same(one: &str, other: &str) -> bool {
 
 fn fits(text: &str) -> bool {
     !text.is_empty() && text.len() <= 4096
+}
+
+fn fits_sealed(sealed: &str) -> bool {
+    let digits = "0123456789abcdefABCDEF";
+    sealed.chars().all(|c| digits.contains(c))
+        && (90..=8280).contains(&sealed.len())
+        && sealed.len() % 2 == 0
 }
 
 fn each(to: &[PeerId], event: &Event) -> Read {
@@ -331,7 +357,8 @@ fn check_privacy(
 ) -> Result<(), TestCaseError> {
     for Delivery { to, event } in deliveries {
         match event {
-            Event::Private { from: sender, to: recipient, .. } => {
+            Event::Private { from: sender, to: recipient, .. }
+            | Event::Secret { from: sender, to: recipient, .. } => {
                 let recipient = model.called(recipient.as_str()).unwrap();
                 prop_assert_ne!(recipient.id, from);
                 prop_assert_ne!(recipient.status, Status::Dnd);

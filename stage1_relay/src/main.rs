@@ -20,14 +20,9 @@ use crate::connection::Settings;
 const PORT: u16 = 7001;
 
 /// What a person can type here.
-const COMMANDS: &[command::Command] = &[
-    command::HELP,
-    command::QUIT,
-    command::NAMES,
-    command::PRIVATE,
-    command::STATUS,
-    command::GROUP,
-];
+fn commands() -> command::Table {
+    command::CHAT.into()
+}
 
 /// Stage 1: a chat relay in plaintext.
 ///
@@ -72,8 +67,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let exposed = "whoever sees the wire reads everything";
             args.run(PORT, exposed, |listener, limits| server::run(listener, &settings, limits))
         }
-        Some(Mode::Client(args)) => args.run(PORT, env!("CARGO_PKG_NAME"), |stream, name, face| {
-            client::run(stream, &settings, COMMANDS, name, face)
-        }),
+        Some(Mode::Client(args)) => {
+            args.run(PORT, env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
+                client::run(stream, &settings, name, face)
+            })
+        }
     }
 }

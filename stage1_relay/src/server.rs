@@ -6,7 +6,6 @@
 //! stops its own writing thread only.
 
 use std::collections::BTreeMap;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -78,16 +77,15 @@ impl Server {
         let (mut sender, mut receiver, proven) = connection::accept(stream, &self.settings)?;
         let Some(hello) = receiver.receive()? else { return Ok(()) };
         let hello = message::decode(hello).map_err(message::Bye::from);
-        let send = move |outbox: &_| sender.send_queued(outbox);
-        let writer = Writer::spawn(stream, &self.limits, send)?;
+        let writer = Writer::spawn(stream, &self.limits, move |outbox| sender.send_queued(outbox))?;
 
         let chatted = hello.and_then(|hello| {
             let mut registry = sync::lock(&self.registry);
             let (id, name, deliveries) = registry.room.join(hello, proven)?;
             permit.established();
             registry.peers.insert(id, Arc::clone(&writer.outbox));
-            let label = format!("{} {name}", stream.peer());
-            let presence = Presence { server: self, id, label };
+            let presence =
+                Presence { server: self, id, label: format!("{} {name}", stream.peer()) };
             self.deliver(registry, deliveries);
             // Silence is answered with a ping first.
             receiver.frames.set_heartbeat(&self.limits, &writer.outbox, message::ping())?;
@@ -135,7 +133,7 @@ impl Drop for Presence<'_> {
         log::info!("{}: left", self.label);
         let mut registry = sync::lock(&self.server.registry);
         let outbox = registry.peers.remove(&self.id);
-        outbox.filter(|_| thread::panicking()).inspect(|outbox| outbox.finish());
+        outbox.filter(|_| sync::panicking()).inspect(|outbox| outbox.finish());
         let deliveries = registry.room.leave(self.id);
         self.server.deliver(registry, deliveries);
     }

@@ -16,8 +16,8 @@ use common::tour::Actor;
 use common::tour::Guide;
 use common::tour::Pieces;
 
-use crate::COMMANDS;
 use crate::client;
+use crate::commands;
 use crate::connection::Settings;
 use crate::server;
 
@@ -187,16 +187,16 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say("- The server reads all that it relays. It does so in every stage.")?;
     guide.say("Stages 2 to 5 are not in this workspace yet.")?;
 
-    guide.farewell(PRIVATE)?;
+    guide.farewell(&["alice", "bob"], PRIVATE, true)?;
     Ok(())
 }
 
 /// A client of `address` in a thread of its own.
 fn join(guide: &mut Guide, name: &'static str, address: SocketAddr) -> Result<Actor> {
-    let (actor, face) = Actor::new(name);
+    let (actor, face) = Actor::new(name, commands());
     let stream = Stream::connect(&[address], None)?;
     guide.meets(name)?;
     let name = name.parse()?;
-    thread::spawn(move || client::run(&stream, &Settings, COMMANDS, &name, face));
+    thread::spawn(move || client::run(&stream, &Settings, &name, face));
     Ok(actor)
 }

@@ -3,8 +3,6 @@
 //! One thread reads what is typed and queues it, the writing thread sends what is queued, and
 //! this one shows what comes. So a ping is answered while the user's own message waits.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
@@ -24,15 +22,14 @@ use crate::connection;
 #[derive(Clone)]
 struct Client {
     limits: Limits,
-    outbox: Arc<outbox::Outbox>,
-    face: Arc<dyn face::Face>,
+    outbox: sync::Arc<outbox::Outbox>,
+    face: sync::Arc<dyn face::Face>,
 }
 
 /// Chats as `name` until the person leaves; an error is why it ended otherwise.
 pub fn run(
     stream: &Stream,
     settings: &connection::Settings,
-    commands: &'static [command::Command],
     name: &Name,
     (face, input): face::Pair,
 ) -> Result<()> {
@@ -41,35 +38,27 @@ pub fn run(
     let (mut sender, receiver, _) = connection::connect(stream, settings)?;
     let writer = Writer::spawn(stream, &limits, move |outbox| sender.send_queued(outbox))?;
     writer.outbox.push(outbox::Lane::Message, message::hello(name).into());
-    let client = Client { limits, outbox: Arc::clone(&writer.outbox), face };
+    let client = Client { limits, outbox: sync::Arc::clone(&writer.outbox), face };
     let listener = client.clone();
-    sync::spawn("input", client.limits.stack, move || {
-        // The error would be that of a face that nobody sees.
-        let _ = listener.listen(input, commands);
-        listener.outbox.finish();
-    })?;
+    sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
 
     client.receive(receiver)
 }
 
 impl Client {
-    /// From the face to the connection.
-    fn listen(
-        &self,
-        mut input: Box<dyn face::Input>,
-        commands: &'static [command::Command],
-    ) -> Result<()> {
-        while let Some(action) = input.next(commands) {
+    /// From the face to the connection, until the person leaves.
+    fn listen(&self, mut input: Box<dyn face::Input>) {
+        while let Some(action) = input.next() {
             match action {
-                Ok(command::Action::Send(request)) => {
+                command::Action::Send(request) => {
                     self.outbox.push(outbox::Lane::Message, message::encode(&request).into());
                 }
-                Ok(command::Action::Show(lines)) => self.face.notices(lines)?,
-                Ok(command::Action::Quit) => break,
-                Err(wrong) => self.face.error(wrong)?,
+                // An error would be that of a face that nobody sees.
+                command::Action::Show(events) => drop(self.face.show_all(&events)),
+                command::Action::Quit => break,
             }
         }
-        Ok(())
+        self.outbox.finish();
     }
 
     /// From the connection to the face; an error unless the person has left.
@@ -80,8 +69,7 @@ impl Client {
                 Ok(event @ message::Event::Welcome { .. }) => {
                     welcomed = true;
                     self.face.show(&event)?;
-                    let frames = &mut receiver.frames;
-                    frames.set_heartbeat(&self.limits, &self.outbox, message::ping())?;
+                    receiver.frames.set_heartbeat(&self.limits, &self.outbox, message::ping())?;
                 }
                 Ok(message::Event::Ping {}) => self.outbox.answer(message::pong()),
                 Ok(message::Event::Bye(bye)) => return Err(bye.into()),

@@ -45,7 +45,11 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
     let session = handshake.derive(suite, private, &share_s)?;
     settings.keylog.write(&session)?;
     logging::say(&session);
-    Ok(halves(handshake, &session, &session.client, &session.server))
+    let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.rng);
+    let sender = Sender { frames: handshake.writer, records };
+    let records = crypto::Decryptor::new(suite.cipher, &session.server);
+    let receiver = Receiver { frames: handshake.reader, records };
+    Ok((sender, receiver, None))
 }
 
 /// The server's side of a new connection, and the peer's name if the connection proves it.
@@ -63,20 +67,11 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     let session = handshake.derive(suite, private, &share_c)?;
     settings.keylog.write(&session)?;
     log::info!("{}: {session}", stream.peer());
-    Ok(halves(handshake, &session, &session.server, &session.client))
-}
-
-fn halves(
-    handshake: crypto::Handshake<Stream, Stream>,
-    session: &crypto::Session,
-    own: &crypto::Secret,
-    theirs: &crypto::Secret,
-) -> (Sender, Receiver, Option<Name>) {
-    let records = crypto::Encryptor::new(session.suite.cipher, own, handshake.rng);
+    let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.rng);
     let sender = Sender { frames: handshake.writer, records };
-    let records = crypto::Decryptor::new(session.suite.cipher, theirs);
+    let records = crypto::Decryptor::new(suite.cipher, &session.client);
     let receiver = Receiver { frames: handshake.reader, records };
-    (sender, receiver, None)
+    Ok((sender, receiver, None))
 }
 
 impl Sender {
@@ -91,9 +86,6 @@ impl Sender {
 impl Receiver {
     /// The next frame, or `None` where the peer has ended its direction.
     pub fn receive(&mut self) -> Result<Option<frame::Frame<'_>>, frame::Error> {
-        match self.frames.read()? {
-            Some(record) => self.records.open(record),
-            None => self.records.end(),
-        }
+        self.records.next(self.frames.read()?)
     }
 }

@@ -93,7 +93,7 @@ impl From<io::Error> for Error {
 pub type Random = [u8; 32];
 
 /// A handshake in progress.
-pub struct Handshake<R, W> {
+pub struct Handshake<R = Stream, W = Stream> {
     /// Where the frames go, during the handshake and after it.
     pub writer: Writer<W>,
     /// Where they come from.
@@ -104,12 +104,12 @@ pub struct Handshake<R, W> {
     random_c: Random,
 }
 
-impl Handshake<Stream, Stream> {
+impl Handshake {
     /// On a connection on which nothing has been said yet.
     ///
     /// # Errors
     /// If the operating system has no random numbers.
-    pub fn over(stream: &Stream) -> Result<Handshake<Stream, Stream>, SysError> {
+    pub fn over(stream: &Stream) -> Result<Handshake, SysError> {
         let writer = Writer::new(stream.clone(), stream.peer());
         let reader = Reader::new(stream.clone(), stream.peer());
         Ok(Handshake::new(writer, reader, StdRng::try_from_rng(&mut SysRng)?))

@@ -12,6 +12,7 @@
 //! | [`schedule`] | the key schedule: one secret becomes a key for each direction |
 //! | [`record`] | what protects the frames after that |
 //! | `fernet` | with the feature `hybrid`: the tokens that protect them under `fernet` |
+//! | [`secret`] | text under a key that two people know and the server does not |
 //! | [`options`] | the part of the command line for this |
 //! | [`keylog`] | session keys in a file, for Wireshark |
 
@@ -25,6 +26,7 @@ pub mod record;
 #[cfg(feature = "hybrid")]
 pub mod rsa;
 pub mod schedule;
+pub mod secret;
 pub mod suite;
 
 pub use handshake::Handshake;
@@ -34,6 +36,7 @@ pub use options::Settings;
 pub use record::Decryptor;
 pub use record::Encryptor;
 pub use schedule::Session;
+pub use secret::Secrets;
 
 use std::fmt::Write;
 
@@ -49,12 +52,26 @@ impl Secret {
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// The bytes, to be filled.
+    pub fn expose_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
+    }
 }
 
 impl From<[u8; 32]> for Secret {
     fn from(bytes: [u8; 32]) -> Secret {
         Secret(Zeroizing::new(bytes))
     }
+}
+
+/// The bytes of two hexadecimal digits each; `None` if it is something else.
+pub fn unhex(hex: &str) -> Option<Vec<u8>> {
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| Some(digit(high)? << 4 | digit(low)?);
+    pairs.iter().map(byte).collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
 /// Bytes as two hexadecimal digits each.

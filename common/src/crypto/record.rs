@@ -162,6 +162,17 @@ impl Decryptor {
         Decryptor { direction, plaintext: Vec::new(), closed: false }
     }
 
+    /// What came next: the frame within a record, or what the end of the stream means.
+    ///
+    /// # Errors
+    /// As [`Decryptor::open`] and [`Decryptor::end`].
+    pub fn next(&mut self, record: Option<Frame<'_>>) -> Result<Option<Frame<'_>>, frame::Error> {
+        match record {
+            Some(record) => self.open(record),
+            None => self.end(),
+        }
+    }
+
     /// The frame within a record, or `None` if it is the one that ends this direction.
     ///
     /// # Errors

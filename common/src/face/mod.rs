@@ -3,19 +3,22 @@
 //! A stage's `client.rs` shows events and asks for lines; whether they pass through a pipe, a
 //! terminal or a window is known here alone.
 
+mod console;
 mod piped;
 mod terminal;
 
+pub use console::Console;
 pub use piped::line;
 pub use terminal::Terminal;
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
 
 use self::piped::Lines;
 use self::piped::Piped;
 use crate::command::Action;
-use crate::command::Command;
+use crate::command::Table;
 use crate::escape;
 use crate::message::Event;
 use crate::name::Name;
@@ -31,20 +34,12 @@ pub trait Face: Send + Sync {
     /// If nobody can see it any more.
     fn show(&self, event: &Event) -> io::Result<()>;
 
-    /// Shows something that the client itself has to say.
+    /// Shows several events, with nothing between them.
     ///
     /// # Errors
     /// As [`Face::show`].
-    fn notice(&self, text: String) -> io::Result<()> {
-        self.show(&Event::Notice { text })
-    }
-
-    /// Shows several of these.
-    ///
-    /// # Errors
-    /// As [`Face::show`].
-    fn notices(&self, lines: Vec<String>) -> io::Result<()> {
-        lines.into_iter().try_for_each(|line| self.notice(line))
+    fn show_all(&self, events: &[Event]) -> io::Result<()> {
+        events.iter().try_for_each(|event| self.show(event))
     }
 
     /// Shows the body of a message that cannot be read: the bytes themselves, escaped, because they
@@ -67,11 +62,8 @@ pub trait Face: Send + Sync {
 
 /// Where it comes from what a person wants.
 pub trait Input: Send {
-    /// What is asked for next, in these commands; `None` at the end of input.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with a line; the next one may be right.
-    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>>;
+    /// What is asked for next; `None` at the end of input.
+    fn next(&mut self) -> Option<Action>;
 }
 
 /// What a client needs of a face: its output and its input.
@@ -109,18 +101,28 @@ impl Open {
         matches!(self, Open::Terminal(_))
     }
 
-    /// What the client of a new connection needs. The one before gets nothing more to read.
-    pub fn pair(&self) -> Pair {
+    /// What the client of a new connection needs; lines are read as these commands. The client
+    /// before gets nothing more to read.
+    pub fn pair(&self, commands: &Table) -> Pair {
         let (output, input): (Arc<dyn Face>, _) = match self {
-            Open::Terminal(terminal) => return terminal.pair(),
+            Open::Terminal(terminal) => return terminal.pair(commands),
             Open::Piped { taken: false } => {
-                (Arc::new(Piped::new(io::stdout())), Lines::new(io::stdin()))
+                (Arc::new(Piped::new(io::stdout())), Lines::new(io::stdin(), commands))
             }
             Open::Piped { taken: true } => {
-                (Arc::new(Piped::new(io::stderr())), Lines::new(io::stdin()))
+                (Arc::new(Piped::new(io::stderr())), Lines::new(io::stdin(), commands))
             }
         };
         (output, Box::new(input))
+    }
+
+    /// What the operator of a server needs. A script's end is no reason for them to leave.
+    pub fn console(&self, commands: &Table) -> Console {
+        let (output, input) = self.pair(commands);
+        match self {
+            Open::Terminal(_) => Console::new((output, input)),
+            Open::Piped { .. } => Console::new((output, Box::new(Stays(input)))),
+        }
     }
 
     /// Gives a terminal back; also done when this is dropped.
@@ -128,6 +130,19 @@ impl Open {
         if let Open::Terminal(terminal) = self {
             terminal.close();
         }
+    }
+}
+
+/// An input that goes on for ever after its end.
+struct Stays(Box<dyn Input>);
+
+impl Input for Stays {
+    fn next(&mut self) -> Option<Action> {
+        let action = self.0.next();
+        while action.is_none() {
+            thread::park();
+        }
+        action
     }
 }
 

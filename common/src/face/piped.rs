@@ -11,7 +11,7 @@ use super::Face;
 use super::Input;
 use crate::command;
 use crate::command::Action;
-use crate::command::Command;
+use crate::command::Table;
 use crate::escape;
 use crate::message::Event;
 use crate::message::Person;
@@ -49,17 +49,21 @@ impl<W: Write + Send> Face for Piped<W> {
 /// Reads lines.
 pub struct Lines<R> {
     input: BufReader<R>,
+    commands: Table,
 }
 
 impl<R: Read> Lines<R> {
-    pub fn new(input: R) -> Lines<R> {
-        Lines { input: BufReader::new(input) }
+    pub fn new(input: R, commands: &Table) -> Lines<R> {
+        Lines { input: BufReader::new(input), commands: Table::clone(commands) }
     }
 }
 
 impl<R: Read + Send> Input for Lines<R> {
-    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>> {
-        self.line().map(|line| line.and_then(|line| command::parse(&line, commands)))
+    fn next(&mut self) -> Option<Action> {
+        Some(match self.line()? {
+            Ok(line) => command::take(line, &self.commands),
+            Err(text) => Action::Show(vec![Event::Refused { text }]),
+        })
     }
 }
 
@@ -102,6 +106,10 @@ pub fn line(event: &Event) -> Option<String> {
         Event::Left { name } => format!("* {name} left"),
         Event::Said { from, text: said } => format!("{from}: {}", text(said)),
         Event::Private { from, to, text: said } => format!("{from} -> {to}: {}", text(said)),
+        Event::Secret { from, to, .. } => format!("* a secret from {from} to {to}"),
+        Event::Opened { from, to, number, text: said } => {
+            format!("{from} -> {to} (secret {number}): {}", text(said))
+        }
         Event::Group { from, group, text: said } => format!("{from} -> #{group}: {}", text(said)),
         Event::Names { people } => format!("* here: {}", list(people.iter().map(person))),
         Event::Status { name, status } => format!("* {name} is {}", status.as_str()),
@@ -149,7 +157,7 @@ mod tests {
     }
 
     fn lines(input: &[u8]) -> Vec<Result<String, String>> {
-        let mut lines = Lines::new(input);
+        let mut lines = Lines::new(input, &Table::default());
         std::iter::from_fn(|| lines.line()).collect()
     }
 
@@ -195,9 +203,9 @@ mod tests {
             assert_eq!(line.lines().count(), 1);
         }
         let face = Piped::new(Vec::new());
-        face.notice(hi()).unwrap();
+        face.show_all(&[Event::Notice { text: hi() }, Event::Notice { text: hi() }]).unwrap();
         face.error(hi()).unwrap();
-        assert_eq!(*lock(&face.out), b"* hi\n! hi\n");
+        assert_eq!(*lock(&face.out), b"* hi\n* hi\n! hi\n");
     }
 
     #[test]
@@ -231,7 +239,7 @@ mod tests {
             }
         }
         let face = Piped::new(Closed);
-        assert_eq!(face.notice(String::new()).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(face.error(String::new()).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         assert!(face.show(&Event::Ping {}).is_ok(), "where there is nothing to show");
     }
 
@@ -271,6 +279,6 @@ mod tests {
                 Err(io::ErrorKind::PermissionDenied.into())
             }
         }
-        assert_eq!(Lines::new(Failing).line(), None);
+        assert_eq!(Lines::new(Failing, &Table::default()).line(), None);
     }
 }

@@ -54,6 +54,11 @@ pub trait Stage {
     /// The stage's binary.
     fn binary() -> &'static Path;
 
+    /// What its command lines end with.
+    fn options() -> &'static [&'static str] {
+        &[]
+    }
+
     /// Runs the stage's server in this thread until the listener is stopped.
     fn serve(listener: &Listener, limits: &Limits);
 

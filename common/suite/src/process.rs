@@ -41,7 +41,9 @@ pub struct ServerProgram {
 impl Program {
     /// Starts the stage's binary with these arguments.
     pub fn start<S: Stage>(args: &[&str]) -> Program {
-        Program::start_command(Command::new(S::binary()).args(args))
+        // The tour has no options.
+        let options = if args.is_empty() { &[] } else { S::options() };
+        Program::start_command(Command::new(S::binary()).args(args).args(options))
     }
 
     /// Starts a command with pipes to its standard streams.

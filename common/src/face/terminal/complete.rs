@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use emojis::Emoji;
 
 use crate::command::Command;
+use crate::command::Table;
 use crate::escape;
 
 /// What there is to be named.
 #[derive(Debug, Default)]
 pub struct Known {
-    pub commands: &'static [Command],
+    pub commands: Table,
     /// Everyone else.
     pub people: BTreeSet<String>,
     pub groups: BTreeSet<String>,
@@ -91,7 +92,7 @@ impl Known {
         self.people.iter().cloned().collect()
     }
 
-    fn command(&self, word: &str) -> Option<&'static Command> {
+    fn command(&self, word: &str) -> Option<&Command> {
         self.commands.iter().find(|command| command.word.eq_ignore_ascii_case(word))
     }
 }
@@ -153,14 +154,14 @@ mod tests {
 
     fn candidates(head: &str) -> Candidates {
         let known = Known {
-            commands: &[
+            commands: Table::from([
                 command::HELP,
                 command::QUIT,
                 command::NAMES,
                 command::PRIVATE,
                 command::STATUS,
                 command::GROUP,
-            ],
+            ]),
             people: ["Bob", "carol", "car_2"].map(str::to_owned).into(),
             groups: ["team".to_owned()].into(),
         };

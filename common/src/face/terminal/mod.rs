@@ -56,7 +56,7 @@ use super::Input;
 use super::piped;
 use crate::command;
 use crate::command::Action;
-use crate::command::Command;
+use crate::command::Table;
 use crate::escape;
 use crate::logging;
 use crate::message::Event;
@@ -189,7 +189,7 @@ impl Terminal {
     pub fn ask_name(&self) -> Option<Name> {
         let mut input = self.ask("your name: ");
         loop {
-            let answer = input.line(&[])?;
+            let answer = input.line()?;
             match answer.trim().parse::<Name>() {
                 Ok(name) if name.is_reserved() => {
                     let _ = self.error(format!("{name} is a reserved name, choose another"));
@@ -206,7 +206,8 @@ impl Terminal {
     }
 
     /// What the client of a new connection needs; that of the one before gets nothing more.
-    pub fn pair(&self) -> super::Pair {
+    pub fn pair(&self, commands: &Table) -> super::Pair {
+        self.screen().known.commands = Table::clone(commands);
         (Arc::new(self.clone()), Box::new(self.session()))
     }
 
@@ -294,39 +295,39 @@ impl Face for Terminal {
         self.screen().show(event, Instant::now())
     }
 
-    fn notices(&self, lines: Vec<String>) -> io::Result<()> {
-        let mut screen = self.screen();
-        let rows = lines.iter().flat_map(|line| screen.notice(&escape::text(line)));
-        let rows = rows.collect::<Vec<_>>();
-        screen.print(&rows)
+    fn show_all(&self, events: &[Event]) -> io::Result<()> {
+        let (mut screen, now) = (self.screen(), Instant::now());
+        events.iter().try_for_each(|event| screen.show(event, now))
     }
 }
 
 impl Input for Session {
-    fn next(&mut self, commands: &'static [Command]) -> Option<Result<Action, String>> {
-        match self.typed(commands)? {
-            Typed::Line(line) => Some(command::parse(&line, commands)),
-            Typed::Something => Some(Ok(Action::Send(Request::Typing {}))),
+    fn next(&mut self) -> Option<Action> {
+        match self.typed()? {
+            Typed::Line(line) => {
+                let commands = Table::clone(&self.terminal.screen().known.commands);
+                Some(command::take(line, &commands))
+            }
+            Typed::Something => Some(Action::Send(Request::Typing {})),
         }
     }
 }
 
 impl Session {
-    fn line(&mut self, commands: &'static [Command]) -> Option<String> {
+    fn line(&mut self) -> Option<String> {
         loop {
-            if let Typed::Line(line) = self.typed(commands)? {
+            if let Typed::Line(line) = self.typed()? {
                 return Some(line);
             }
         }
     }
 
-    fn typed(&mut self, commands: &'static [Command]) -> Option<Typed> {
+    fn typed(&mut self) -> Option<Typed> {
         let mut screen = self.terminal.screen();
         loop {
             if screen.session != self.number {
                 return None;
             }
-            screen.known.commands = commands;
             match screen.typed.pop_front() {
                 None if screen.ended => return None,
                 None => {
@@ -415,9 +416,10 @@ impl Screen {
     /// A line in rows and colours.
     fn paint(&self, event: &Event, line: &str) -> Vec<String> {
         let from = match event {
-            Event::Said { from, .. } | Event::Private { from, .. } | Event::Group { from, .. } => {
-                from.as_str()
-            }
+            Event::Said { from, .. }
+            | Event::Private { from, .. }
+            | Event::Opened { from, .. }
+            | Event::Group { from, .. } => from.as_str(),
             Event::Refused { .. } | Event::Bye(_) => return self.rows(line, style::RED),
             _ => return self.rows(line, style::GREY),
         };
@@ -551,7 +553,9 @@ impl Screen {
         let mut bytes = Vec::new();
         queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
         if !self.line.text().is_empty() {
-            let line = format!("{prompt}{}", escape::text(self.line.text()));
+            let public = command::public(self.line.text(), &self.known.commands);
+            let text = public.as_deref().unwrap_or(self.line.text());
+            let line = format!("{prompt}{}", escape::text(text));
             for row in line::wrap(&line, self.columns) {
                 let painted = row.strip_prefix(&prompt).map(|rest| self.painted(&prompt) + rest);
                 queue!(bytes, Print(painted.unwrap_or(row)), Print("\r\n"))?;
@@ -666,7 +670,8 @@ impl Screen {
         }
         self.leave_row()?;
         let text = self.line.take();
-        if self.question.is_none() {
+        let is_public = command::public(&text, &self.known.commands).is_none();
+        if self.question.is_none() && is_public {
             self.line.remember(&text);
         }
         self.told_typing = None;
@@ -802,13 +807,11 @@ mod tests {
         }
     }
 
-    const COMMANDS: &[Command] = &[command::HELP, command::GROUP, command::PRIVATE];
-
     /// alice's screen, with bob in the room and a group.
     fn screen() -> (Screen, Out, Instant) {
         let (out, now) = (Out::default(), Instant::now());
         let mut screen = Screen::new(out.clone(), 80, Style::default());
-        screen.known.commands = COMMANDS;
+        screen.known.commands = [command::HELP, command::GROUP, command::PRIVATE].into();
         let people = ["alice", "bob"].map(|name| crate::message::Person {
             name: name.parse().unwrap(),
             status: Status::Normal,
