@@ -55,6 +55,8 @@ use crate::tour::wire::Wire;
 
 /// Columns of the narrowest screen.
 const WIDTH: usize = 80;
+/// Columns of alice and carol.
+const NAMES: usize = 5;
 /// What a tour's pages are indented by.
 const INDENT: &str = "   ";
 /// What stands for the server where a name is asked for.
@@ -135,6 +137,8 @@ pub struct Guide {
     stage: &'static str,
     file: PathBuf,
     log: Receiver<String>,
+    /// Columns of the longest name so far.
+    names: usize,
     capture: Capture,
     wire: Wire,
     ports: BTreeMap<&'static str, u16>,
@@ -169,6 +173,7 @@ impl Guide {
             stage,
             file,
             log,
+            names: NAMES,
             capture,
             wire,
             ports: BTreeMap::new(),
@@ -283,8 +288,17 @@ impl Guide {
         actor.sees().map(drop)
     }
 
+    /// Shows a line that a program prints.
+    ///
+    /// # Errors
+    /// As [`Guide::step`].
+    pub fn prints(&mut self, program: &str, line: &str) -> io::Result<()> {
+        self.does(program, "prints", line)
+    }
+
     fn does(&mut self, name: &str, verb: &str, line: &str) -> io::Result<()> {
-        let label = format!("{name:5} {verb:7}");
+        self.names = self.names.max(name.len());
+        let label = format!("{name:width$} {verb:7}", width = self.names);
         // Only the name has a colour, and is padded outside of it.
         let mut painted = label.replacen(name, &self.style.name(name), 1);
         for part in wrap(line, WIDTH - INDENT.len() - label.len()) {

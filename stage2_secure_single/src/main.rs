@@ -3,6 +3,7 @@
 mod client;
 mod connection;
 mod server;
+mod tour;
 
 use std::process::ExitCode;
 
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let settings = cli.crypto.settings()?;
     match cli.mode {
-        None => Ok(ExitCode::SUCCESS),
+        None => tour::run(cli.step),
         Some(Mode::Server(args)) => {
             let exposed = "whoever is on the way can pretend to be it";
             args.run(PORT, exposed, &commands(), |listener, limits, console| {

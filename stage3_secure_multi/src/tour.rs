@@ -138,8 +138,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.sees(&bob)?;
     guide.sees(&carol)?;
     guide.say(
-        "The same sentence, of the same length, and no byte says so but the lengths. The server \
-         has read it: encryption here is from hop to hop.",
+        "The same sentence twice, and nothing shows it but the length. The server has read it: \
+         encryption here is from hop to hop.",
     )?;
 
     guide.step("A secret from the server: @secret")?;
@@ -261,13 +261,12 @@ fn join(
 
 /// What client and server print of a new session, in whichever order they come to it.
 fn shows_fingerprints(guide: &mut Guide) -> io::Result<()> {
-    for _ in 0..2 {
-        let line = guide.logged("session: ")?;
-        // The server's log says whose it is.
-        match line.split_once(": session: ") {
-            Some((_, session)) => guide.copy(format_args!("server: session: {session}"))?,
-            None => guide.copy(format_args!("client: {line}"))?,
-        }
+    let mut lines = [guide.logged("session: ")?, guide.logged("session: ")?];
+    // The server's log says whose it is.
+    lines.sort_by_key(|line| !line.starts_with("session: "));
+    for (side, line) in ["client", "server"].iter().zip(&lines) {
+        let session = line.find("session: ").and_then(|at| line.get(at..)).unwrap_or(line);
+        guide.prints(side, session)?;
     }
     Ok(())
 }
