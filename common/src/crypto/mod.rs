@@ -20,6 +20,8 @@ pub mod options;
 pub mod record;
 pub mod schedule;
 pub mod suite;
+#[cfg(test)]
+mod vectors;
 
 pub use handshake::Handshake;
 pub use kex::Private;
