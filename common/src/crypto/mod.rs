@@ -21,6 +21,8 @@ pub mod record;
 pub mod schedule;
 pub mod suite;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod vectors;
 
 pub use handshake::Handshake;
@@ -55,7 +57,8 @@ impl From<[u8; 32]> for Secret {
 
 /// Bytes as two hexadecimal digits each.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
+    // Of a key, a string that grew would leave copies behind that nobody wipes.
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // A String takes everything.
         let _ = write!(hex, "{byte:02x}");
         hex

