@@ -109,6 +109,25 @@ fn lines_of_many_threads_and_programs_stay_whole() {
     assert_eq!(counts, [of(0), of(1), of(2), of(3)]);
 }
 
+/// Two programs that append to one file do not mix their lines if each session is one write; a
+/// datagram socket in the file's place shows where a write ends.
+#[cfg(unix)]
+#[test]
+fn a_session_is_one_write() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
+    let (written, seen) = UnixDatagram::pair().unwrap();
+    let file = File::from(OwnedFd::from(written));
+    let keylog = KeyLog(Some(Arc::new(Mutex::new(file))));
+    for (session, lines) in sessions() {
+        keylog.write(&session).unwrap();
+        let mut buffer = [0; 1000];
+        let length = seen.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..length], *lines.as_bytes());
+    }
+}
+
 #[test]
 fn nothing_is_written_unasked() {
     KeyLog::default().write(&sessions()[0].0).unwrap();
