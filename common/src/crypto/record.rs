@@ -45,6 +45,8 @@ use crate::logging;
 /// Bytes of an initialisation vector, and of a tag.
 const IV: usize = 16;
 const TAG: usize = 16;
+/// Most bytes of kind · body that a frame has room for beside its own kind and one of those.
+const LONGEST: usize = frame::MAX_LENGTH - 1 - TAG;
 
 /// The sending half.
 pub struct Encryptor {
@@ -103,8 +105,13 @@ impl Encryptor {
     /// Adds a record that holds `payload`, kind · body, to what `frames` is to write.
     ///
     /// # Errors
-    /// If there have been as many records as there are nonces, or the payload is too long.
+    /// If there have been as many records as there are nonces, or the payload is empty or too long;
+    /// nothing is added then.
     pub fn push<W: Write>(&mut self, frames: &mut Writer<W>, payload: &[u8]) -> io::Result<()> {
+        // What cannot be sent gets no number: the other side counts what comes.
+        if !(1..=LONGEST).contains(&payload.len()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         logging::frame(frames.peer(), "-> within", payload);
         frames.push_with(frame::RECORD, |body| {
             self.body(payload, body).map_err(|bad| io::Error::other(frame::Error::from(bad)))
@@ -230,3 +237,6 @@ impl Decryptor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
