@@ -88,7 +88,7 @@ fn client(side: &mut Side, allowed: Allowed) -> Result<Session, Error> {
     let (suite, share_s) = side.receive_answer(allowed)?;
     let (private, share_c) = Private::answer(suite.kex, &share_s, &mut side.rng)?;
     side.send(&share_c)?;
-    Ok(side.derive(suite, private, &share_s)?)
+    side.derive(suite, private, &share_s)
 }
 
 /// What a server does until it waits for the client's share.
@@ -102,7 +102,7 @@ fn answer(side: &mut Side, allowed: Allowed) -> Result<(Suite, Private), Error> 
 /// What a server does after that.
 fn finish(side: &mut Side, suite: Suite, private: Private) -> Result<Session, Error> {
     let share = side.receive()?;
-    Ok(side.derive(suite, private, &share)?)
+    side.derive(suite, private, &share)
 }
 
 type Both = (Result<Session, Error>, Result<Session, Error>);

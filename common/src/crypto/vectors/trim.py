@@ -37,3 +37,19 @@ for name, fields in FILES.items():
     lines = ",\n".join(json.dumps(test, separators=(",", ":")) for test in tests)
     text = f'{{"source": {json.dumps(NOTICE)},\n"tests": [\n{lines}\n]}}\n'
     (HERE / f"wycheproof_{name}.json").write_text(text)
+
+# RSA: each file has one key. Of other hashes only what must not be accepted instead, of 3072 bits only the key.
+sets = []
+for name in ["2048_sha256_mgf1sha256", "2048_sha1_mgf1sha1", "2048_sha256_mgf1sha1", "3072_sha256_mgf1sha256"]:
+    source = json.loads((pathlib.Path(sys.argv[1]) / f"rsa_oaep_{name}_test.json").read_text())
+    [group] = source["testGroups"]
+    tests = [
+        {field: test[field] for field in ["tcId", "flags", "result", "msg", "ct", "label"]}
+        for test in group["tests"]
+        if name == "2048_sha256_mgf1sha256" or (name.startswith("2048") and test["flags"] == ["Normal"])
+    ]
+    lines = ",\n".join(json.dumps(test, separators=(",", ":")) for test in tests)
+    sets.append(f'{{"name": "{name}",\n"pkcs8": "{group["privateKeyPkcs8"]}",\n"tests": [\n{lines}\n]}}')
+sets = ",\n".join(sets)
+text = f'{{"source": {json.dumps(NOTICE)},\n"sets": [\n{sets}\n]}}\n'
+(HERE / "wycheproof_rsa_oaep.json").write_text(text)
