@@ -34,9 +34,12 @@ pub mod pages;
 pub mod peer;
 pub mod process;
 pub mod server;
+pub mod session;
 pub mod slow;
+pub mod tap;
 pub mod terminal;
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,15 +62,24 @@ pub trait Stage {
         &[]
     }
 
+    /// The suite of its sessions, as its clients name it: `kex=… cipher=…`. In a stage that encrypts
+    /// a line with it is the first thing that a client says, on stderr.
+    fn session() -> Option<&'static str> {
+        None
+    }
+
     /// Runs the stage's server in this thread until the listener is stopped.
     fn serve(listener: &Listener, limits: &Limits);
 
     /// The client's side of a new connection.
-    fn connect(stream: Stream) -> Halves;
+    fn connect(stream: Stream) -> Connected;
 
     /// The server's side of a new connection, for servers that misbehave.
-    fn accept(stream: Stream) -> Halves;
+    fn accept(stream: Stream) -> Connected;
 }
+
+/// A connection, or why there is none.
+pub type Connected = Result<Halves, Box<dyn Error + Send + Sync>>;
 
 /// A connection's two halves, as functions: each stage has types of its own for them.
 pub struct Halves {
