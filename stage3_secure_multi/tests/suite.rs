@@ -6,6 +6,9 @@ mod driver;
 #[path = "../src/server.rs"]
 mod server;
 
+suite::encrypted_suite!(crate::driver::Cfb);
+suite::secret_suite!(crate::driver::Cfb);
+
 mod cfb {
     suite::chat_suite!(crate::driver::Cfb);
     suite::slow_suite!(crate::driver::Cfb);

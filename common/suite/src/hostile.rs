@@ -532,7 +532,7 @@ pub fn invisible_characters_are_shown<S: Stage>() {
 }
 
 /// A server made of the stage's own connection, with a client process in it that believes it.
-fn hostile_server<S: Stage>() -> (Program, Peer) {
+pub(crate) fn hostile_server<S: Stage>() -> (Program, Peer) {
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     let listener = Listener::bind(any, None).expect("a free port");
     let address = listener.address().to_string();

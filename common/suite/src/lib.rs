@@ -25,6 +25,7 @@
 pub mod capture;
 pub mod chat;
 pub mod command_line;
+pub mod encrypted;
 pub mod exhaustion;
 #[cfg(unix)]
 pub mod face;
@@ -33,6 +34,7 @@ pub mod limits;
 pub mod pages;
 pub mod peer;
 pub mod process;
+pub mod secret;
 pub mod server;
 pub mod session;
 pub mod slow;
@@ -244,6 +246,42 @@ macro_rules! capture_suite {
             #[cfg(target_os = "linux")] the_same_as_a_capture_of_lo
             the_chat_survives_its_capture
             a_clients_capture_has_stdout_alone
+        });
+    };
+}
+
+/// Makes a test of each scenario of a stage that encrypts. They choose suites themselves: the driver
+/// has no options.
+#[macro_export]
+macro_rules! encrypted_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, encrypted {
+            suites_and_fingerprints
+            no_suite_in_common
+            key_logs
+            a_key_log_that_cannot_be_written
+            what_is_no_handshake
+            a_server_of_another_stage
+            a_slow_handshake_meets_the_deadline
+            nothing_is_readable_on_the_wire
+            the_same_message_is_never_the_same_ciphertext
+            an_end_that_nobody_has_meant
+        });
+    };
+}
+
+/// Makes a test of each scenario of secrets, in a stage that has them.
+#[macro_export]
+macro_rules! secret_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, secret {
+            told_and_opened
+            misuse
+            the_last_hundred
+            what_the_server_refuses
+            what_a_server_can_do
+            #[cfg(unix)] what_the_server_sees
+            #[cfg(unix)] no_key_stays_on_the_screen
         });
     };
 }

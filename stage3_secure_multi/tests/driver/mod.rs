@@ -6,6 +6,7 @@ use std::path::Path;
 use common::crypto::suite::Allowed;
 use common::crypto::suite::Cipher;
 use common::limits::Limits;
+use common::logging;
 use common::name::Name;
 use common::stream::Listener;
 use common::stream::Stream;
@@ -39,7 +40,7 @@ impl Stage for Cfb {
     }
 
     fn connect(stream: Stream) -> Connected {
-        Ok(halves(connection::connect(&stream, &Settings::default())?))
+        connect(&stream, &Settings::default())
     }
 
     fn accept(stream: Stream) -> Connected {
@@ -65,7 +66,7 @@ impl Stage for Gcm {
     }
 
     fn connect(stream: Stream) -> Connected {
-        Ok(halves(connection::connect(&stream, &gcm())?))
+        connect(&stream, &gcm())
     }
 
     fn accept(stream: Stream) -> Connected {
@@ -76,6 +77,12 @@ impl Stage for Gcm {
 fn gcm() -> Settings {
     let allowed = Allowed { kex: None, cipher: Some(Cipher::Gcm) };
     Settings { allowed, ..Settings::default() }
+}
+
+fn connect(stream: &Stream, settings: &Settings) -> Connected {
+    // What a client says of its session is nothing for whoever reads the results of tests.
+    logging::show_with(|_| {});
+    Ok(halves(connection::connect(stream, settings)?))
 }
 
 fn halves((mut sender, mut receiver, _): (Sender, Receiver, Option<Name>)) -> Halves {
