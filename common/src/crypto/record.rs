@@ -34,6 +34,9 @@ use crate::logging;
 /// Bytes of an initialisation vector, and of a tag.
 const IV: usize = 16;
 const TAG: usize = 16;
+/// So many writes of the last record may take nothing, each of which waits for a tick of the stream:
+/// three seconds in all.
+const TICKS: usize = 30;
 
 /// The sending half.
 pub struct Encryptor {
@@ -96,11 +99,19 @@ impl Encryptor {
     /// Writes the record that ends this direction, where an end can be protected.
     ///
     /// # Errors
-    /// If the stream fails.
+    /// If the stream fails, or takes nothing: whoever stopped reading does not keep a thread.
     pub fn close<W: Write>(&mut self, frames: &mut Writer<W>) -> io::Result<()> {
         if let Direction::Gcm { .. } = self.direction {
             self.push(frames, &[frame::CLOSE])?;
-            frames.write_all()?;
+            let mut patience = TICKS;
+            while frames.pending() > 0 {
+                if frames.write()? == 0 {
+                    patience -= 1;
+                    if patience == 0 {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -203,3 +214,6 @@ impl Decryptor {
         }
     }
 }
+
+#[cfg(test)]
+mod close_tests;
