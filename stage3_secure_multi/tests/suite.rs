@@ -20,12 +20,30 @@ mod cfb {
     suite::face_suite!(crate::driver::Cfb);
 }
 
+/// What cannot depend on the cipher is tested with the default alone.
 mod gcm {
     suite::chat_suite!(crate::driver::Gcm);
-    suite::slow_suite!(crate::driver::Gcm);
-    suite::limits_suite!(crate::driver::Gcm);
-    suite::command_line_suite!(crate::driver::Gcm);
     suite::hostile_suite!(crate::driver::Gcm);
     suite::exhaustion_suite!(crate::driver::Gcm);
-    suite::capture_suite!(crate::driver::Gcm);
+    suite::tests!(crate::driver::Gcm, slow {
+        a_reader_that_stops
+        a_stalled_peer_is_told_why
+    });
+    suite::tests!(crate::driver::Gcm, limits {
+        a_silent_peer_is_closed
+        stopping_tells_everyone
+    });
+    suite::tests!(crate::driver::Gcm, command_line {
+        the_end_of_input
+        the_end_of_input_at_a_slow_server
+        a_server_that_never_answers
+        views_of_frames
+    });
+    suite::tests!(
+        crate::driver::Gcm,
+        capture {
+            #[cfg(unix)]
+            nothing_to_say_to_a_capture
+        }
+    );
 }

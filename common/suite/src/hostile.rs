@@ -6,7 +6,6 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::net::TcpStream;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -622,22 +621,6 @@ pub fn a_server_that_ends_inside_a_frame<S: Stage>() {
         let (code, lines, _) = bob.end();
         assert_eq!((code, lines), (Some(1), vec![]));
     }
-}
-
-/// A client whose server does not answer waits for its deadline of ten seconds and fails.
-pub fn a_server_that_says_nothing<S: Stage>() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let started = Instant::now();
-    let mut bob = Program::start::<S>(&["client", &address, "--name", "bob"]);
-    let silent = listener.accept().unwrap();
-    bob.expect_prefix("! ");
-    let waited = started.elapsed();
-    let (code, lines, _) = bob.end();
-    assert_eq!((code, lines), (Some(1), vec![]));
-    assert!(waited > Duration::from_secs(9), "gave up after {waited:?}");
-    assert!(waited < Duration::from_secs(14), "gave up after {waited:?}");
-    drop(silent);
 }
 
 /// What a client sends until it is in the room, and then to leave it, byte by byte.

@@ -134,6 +134,7 @@ macro_rules! limits_suite {
         $crate::tests!($stage, limits {
             a_silent_peer_is_closed
             a_peer_that_answers_stays
+            a_server_that_says_nothing
             bytes_without_a_frame_are_silence
             waiting_for_others_is_no_silence
             stopping_tells_everyone
@@ -182,7 +183,6 @@ macro_rules! hostile_suite {
             a_server_that_sends_invisible_characters
             a_server_that_sends_garbage
             a_server_that_ends_inside_a_frame
-            a_server_that_says_nothing
             ended_at_every_byte
         });
     };
