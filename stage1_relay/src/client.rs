@@ -42,7 +42,10 @@ pub fn run(
     let listener = client.clone();
     sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
 
-    client.receive(receiver)
+    client.receive(receiver)?;
+    // What was sent last is in a capture when this has ended.
+    writer.end(&Ok(()));
+    Ok(())
 }
 
 impl Client {
