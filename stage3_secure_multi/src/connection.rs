@@ -44,7 +44,7 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
 
     let session = handshake.derive(suite, private, &share_s)?;
     settings.keylog.write(&session)?;
-    logging::say(&session);
+    logging::say(session.banner());
     let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.rng);
     let sender = Sender { frames: handshake.writer, records };
     let records = crypto::Decryptor::new(suite.cipher, &session.server).of(stream.peer());

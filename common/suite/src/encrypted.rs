@@ -34,6 +34,7 @@ use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::server::Server;
 use crate::session::fingerprint;
+use crate::session::said;
 use crate::tap::Tap;
 
 /// The options of each suite.
@@ -80,7 +81,8 @@ fn visit<S: Stage>(server: &ServerProgram, name: &str, options: &[&str], suite: 
     client.expect(&[&format!("* {name} joined")]);
     let (code, lines, stderr) = client.end();
     assert_eq!((code, lines), (Some(0), vec![]), "{stderr}");
-    let line = stderr.strip_suffix('\n').expect("a line");
+    let (line, rest) = said(&stderr, suite);
+    assert_eq!(rest, "");
     let fingerprint = fingerprint(line, suite).to_owned();
     // The server's log says the same of this very session.
     log_with(server, |log| log.lines().any(|logged| logged.ends_with(line)));
@@ -177,7 +179,7 @@ pub fn key_logs<S: Stage>() {
         let (warning, session) = stderr.split_once('\n').expect("two lines");
         assert!(warning.starts_with(WARNING), "{stderr}");
         assert!(warning.contains(clients.to_str().expect("UTF-8")), "{stderr}");
-        fingerprint(session.trim_end(), &named(suite));
+        assert_eq!(said(session, &named(suite)).1, "");
 
         // What is known by the random bytes of the client's hello, which is on the wire.
         let mut bob = Peer::connect::<S>(tap.address);
@@ -258,7 +260,7 @@ pub fn what_is_no_handshake<S: Stage>() {
         (MESSAGE, br#"{"type":"hello","chat5":1,"name":"bob"}"#.to_vec(), "handshake"),
         (RECORD, vec![0; 64], "handshake"),
         (0xff, b"hi".to_vec(), "handshake"),
-        (HANDSHAKE, vec![], "CHT2"),
+        (HANDSHAKE, vec![], "0 bytes"),
         (HANDSHAKE, b"CHT".to_vec(), "CHT2"),
         (HANDSHAKE, changed(3, b'5'), "CHT2"),
         (HANDSHAKE, b"\x1b[2J\xe2\x80\xae".repeat(1000), "CHT2"),

@@ -447,9 +447,9 @@ pub fn frames_above_the_line<S: Stage>() {
     let shown = alice.scrollback_and_screen();
     let frames = shown.iter().filter(|row| row.starts_with(&address)).count();
     assert!(frames >= 4, "{shown:?}");
-    let (sessions, shown) = shown
-        .into_iter()
-        .partition::<Vec<_>, _>(|row| S::session().is_some() && row.starts_with("session: "));
+    let (sessions, shown) = shown.into_iter().partition::<Vec<_>, _>(|row| {
+        S::session().is_some() && (row.starts_with("session: ") || row.starts_with("warning: "))
+    });
     assert_eq!(sessions.len(), usize::from(session::rows::<S>()), "{sessions:?}");
     for row in &shown {
         let starts = ["* ", "bob: hi", "alice> half", &address];
