@@ -99,8 +99,10 @@ fn script(guide: &mut Guide) -> Result<()> {
         "Both shares are public, and each side keeps a private number that belongs to its own. \
          From that and the other's share each computes the same point, whose x is their secret. \
          From the secret and a hash of all that was said above, HKDF makes a key for each \
-         direction. Whoever saw all of the above cannot. Both print what they got:",
+         direction. Whoever saw all of the above cannot.",
     )?;
+
+    guide.step("Both print a fingerprint")?;
     shows_fingerprints(guide)?;
     guide.say(
         "The fingerprint is a hash of what was said. If alice reads hers to the operator over the \
@@ -142,11 +144,13 @@ fn script(guide: &mut Guide) -> Result<()> {
          nothing: what she sees next is the answer to her question.",
     )?;
 
-    guide.step("alice leaves, and comes back with another cipher")?;
+    guide.step("alice leaves, and the place is free")?;
     guide.types(&alice, "@quit")?;
     guide.sees(&operator)?;
     guide.types(&operator, "anybody there?")?;
     guide.sees(&operator)?;
+
+    guide.step("She comes back with --cipher aes-256-gcm")?;
     let gcm = Allowed { cipher: Some(Cipher::Gcm), ..Allowed::default() };
     let alice = join(guide, "alice", address, gcm)?;
     shows_fingerprints(guide)?;
