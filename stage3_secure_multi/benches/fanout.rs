@@ -47,6 +47,7 @@ use common::crypto::suite::Cipher;
 use common::frame;
 use common::frame::Outgoing;
 use common::limits::Limits;
+use common::logging;
 use common::message;
 use common::message::Request;
 use common::outbox::Lane;
@@ -233,6 +234,8 @@ fn main() -> Result<()> {
         server::run(&listener, &connection::Settings, &limits);
         return Ok(());
     }
+    // Each client would say which session it has.
+    logging::show_with(|_| {});
     let number = |option: &str, default: usize| {
         let value = args.iter().skip_while(|arg| *arg != option).nth(1);
         value.map_or(Ok(default), |value| value.parse())

@@ -28,6 +28,7 @@ use aes::Aes256;
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::aead::KeyInit;
+use aes_gcm::aead::inout::InOutBuf;
 use cfb_mode::cipher::InnerIvInit;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -62,7 +63,7 @@ pub struct Decryptor {
     direction: Direction,
     /// What the log calls the other side.
     peer: String,
-    /// What was within the last record.
+    /// What was within the last record is at its beginning.
     plaintext: Vec<u8>,
     closed: bool,
 }
@@ -209,33 +210,36 @@ impl Decryptor {
         if record.kind != frame::RECORD {
             return Err(BadRecord::NotARecord(record.kind).into());
         }
-        self.plaintext.clear();
-        match &mut self.direction {
+        let plaintext = match &mut self.direction {
             Direction::Cfb(aes) => {
                 let (iv, ciphertext) =
                     record.body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
-                self.plaintext.extend_from_slice(ciphertext);
-                let plaintext = self.plaintext.as_mut_slice();
-                cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into()).decrypt(plaintext);
+                let plaintext = room(&mut self.plaintext, ciphertext.len());
+                let aes = cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into());
+                // They have the same length.
+                let _ = aes.decrypt_b2b(ciphertext, plaintext);
+                plaintext
             }
             Direction::Gcm { key, count } => {
                 let (ciphertext, tag) =
                     record.body.split_last_chunk::<TAG>().ok_or(BadRecord::TooShort)?;
                 let nonce = nonce(count)?;
-                self.plaintext.extend_from_slice(ciphertext);
-                let plaintext = self.plaintext.as_mut_slice();
-                let opened =
-                    key.decrypt_inout_detached(&nonce.into(), &[], plaintext.into(), tag.into());
-                if opened.is_err() {
+                let plaintext = room(&mut self.plaintext, ciphertext.len());
+                let both = InOutBuf::new(ciphertext, plaintext).map_err(|_| BadRecord::TooShort)?;
+                if key.decrypt_inout_detached(&nonce.into(), &[], both, tag.into()).is_err() {
                     self.plaintext.clear();
                     return Err(BadRecord::Tampered.into());
                 }
+                plaintext
             }
             #[cfg(feature = "hybrid")]
-            Direction::Fernet(fernet) => fernet.decrypt(record.body, &mut self.plaintext)?,
-        }
-        logging::frame(&self.peer, "<- within", &self.plaintext);
-        match self.plaintext.split_first() {
+            Direction::Fernet(fernet) => {
+                fernet.decrypt(record.body, &mut self.plaintext)?;
+                self.plaintext.as_mut_slice()
+            }
+        };
+        logging::frame(&self.peer, "<- within", plaintext);
+        match plaintext.split_first() {
             None => Err(BadRecord::TooShort.into()),
             Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm { .. }) => {
                 self.closed = true;
@@ -255,6 +259,15 @@ impl Decryptor {
             _ => Ok(None),
         }
     }
+}
+
+/// The first bytes of a buffer, which grows when it has to and keeps its size: nothing is filled for
+/// each record only to be overwritten.
+fn room(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    buffer.get_mut(..length).unwrap_or_default()
 }
 
 #[cfg(test)]
