@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context;
@@ -35,7 +36,7 @@ use crate::stages::Stage;
 /// The suite that is measured beside the default one.
 const AEAD: Cipher = Cipher::Gcm;
 /// Where the client's random bytes are in its hello, by which a session is found in a key log.
-const RANDOM: std::ops::Range<usize> = 5..37;
+const RANDOM: Range<usize> = 5..37;
 /// Bytes of the kind of a frame.
 const KIND: usize = 1;
 

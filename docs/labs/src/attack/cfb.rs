@@ -88,3 +88,94 @@ pub fn forge(direction: Direction, number: usize, was: &str, becomes: &str) -> i
         wire.pass(&frame);
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use common::crypto::Decryptor;
+    use common::crypto::Encryptor;
+    use common::crypto::Secret;
+    use common::crypto::suite::Cipher;
+    use common::frame::Frame;
+    use common::frame::HEADER;
+    use common::frame::MESSAGE;
+    use common::frame::Writer;
+    use common::message;
+    use common::message::Request;
+
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    /// The body of a record in which this is said.
+    fn record(text: &str) -> Vec<u8> {
+        let rng = rand::SeedableRng::seed_from_u64(1);
+        let mut records = Encryptor::new(Cipher::Cfb, &Secret::from(KEY), rng);
+        let mut frames = Writer::new(Vec::new(), "server");
+        let said = message::encode(&Request::Say { text: text.to_owned() });
+        records.push(&mut frames, said.payload()).unwrap();
+        frames.write_all().unwrap();
+        frames.stream()[HEADER + 1..].to_vec()
+    }
+
+    /// What is said in it.
+    fn said(body: &[u8]) -> Option<String> {
+        let mut records = Decryptor::new(Cipher::Cfb, &Secret::from(KEY));
+        let within = records.open(Frame { kind: RECORD, body }).unwrap().unwrap();
+        assert!(within.kind == MESSAGE || body.len() < BLOCK * 2 + 16);
+        match message::decode(within) {
+            Ok(Request::Say { text }) => Some(text),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn all_that_is_in_reach_is_changed_and_nothing_else() {
+        for length in 0..50 {
+            let text = "0123456789".repeat(5)[..length].to_owned();
+            // kind, {"type":"say","text":" in front of it and "} behind.
+            let last_block = (1 + 22 + length + 2 - 1) % 16 + 1;
+            for count in 0..=length {
+                let (kept, was) = text.split_at(length - count);
+                let becomes = "x".repeat(count);
+                let mut body = record(&text);
+                match rewrite_end(&mut body, was, &becomes) {
+                    Ok(()) => {
+                        assert!(count + 2 <= last_block || count == 0, "{length} {count}");
+                        assert_eq!(said(&body), Some(format!("{kept}{becomes}")));
+                    }
+                    Err(why) => {
+                        assert!(count + 2 > last_block, "{length} {count}");
+                        assert_eq!(why, OutOfReach::Block(last_block.saturating_sub(2)));
+                        assert_eq!(body, record(&text), "it is as it was");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_character_before_the_last_block_garbles_what_is_behind_it() {
+        // 1 + 22 + 17 + 2 = 42 bytes: the last block has 10, of which 8 are text.
+        let text = "the price is 1000";
+        let mut body = record(text);
+        assert_eq!(rewrite_end(&mut body, " is 1000", " is 9999"), Ok(()));
+        assert_eq!(said(&body).as_deref(), Some("the price is 9999"));
+        let out_of_reach = Err(OutOfReach::Block(8));
+        assert_eq!(rewrite_end(&mut body, "e is 1000", "x is 1000"), out_of_reach);
+        let before_last = body.len() - 11;
+        body[before_last] ^= 1;
+        assert_ne!(said(&body).as_deref(), Some("the pricd is 9999"));
+    }
+
+    #[test]
+    fn other_lengths_and_records_without_text_are_left_alone() {
+        let mut body = record("hi");
+        assert_eq!(rewrite_end(&mut body, "hi", "him"), Err(OutOfReach::Length));
+        assert_eq!(body, record("hi"));
+        for length in 0..20 {
+            let mut short = vec![0; length];
+            assert!(rewrite_end(&mut short, "hi", "ho").is_err());
+            assert_eq!(short, vec![0; length]);
+        }
+    }
+}

@@ -5,6 +5,8 @@
 //! that hash: who changes a byte of the handshake leaves them with different keys. Only where a
 //! side accepts *any* suite does it get so far; a pinned one refuses.
 
+use std::ops::Range;
+
 use common::frame::HANDSHAKE;
 
 use super::relay::Attack;
@@ -14,7 +16,7 @@ use super::relay::Wire;
 
 /// Where the codes of key exchange and cipher are in both hellos: behind the magic, the version
 /// and 32 random bytes.
-const CODES: std::ops::Range<usize> = 37..39;
+const CODES: Range<usize> = 37..39;
 
 /// Exercise *downgrade*: the first hello of a direction has these codes for key exchange and
 /// cipher, 0 being any: the client's wish [`Direction::ToServer`], the server's choice

@@ -11,6 +11,7 @@
 //! | [`tamper::rewrite`] | other words in a message | changing what is said | stage 1, or with keys | every cipher |
 //! | [`tamper::flip`] | turns one bit of a record | malleability | CFB | AEAD |
 //! | [`cfb::forge`] | other characters at the end of a record, without a key | malleability | CFB | AEAD |
+//! | [`tamper::flip_all`] | the same in many records | patience | CFB | AEAD |
 //! | [`tamper::replay`] | a record twice | freshness | stage 1, CFB | AEAD that counts |
 //! | [`tamper::swap`] | a record after the one behind it | order | stage 1, CFB | AEAD that counts |
 //! | [`tamper::drop_one`] | leaves a record out | completeness | stage 1, CFB | AEAD that counts |

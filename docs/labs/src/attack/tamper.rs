@@ -3,6 +3,8 @@
 //! Each is for the exercise of its name, once without encryption, once under CFB, which notices
 //! none of them, and once under GCM, which ends the connection at each.
 
+use std::ops::Range;
+
 use common::frame::MESSAGE;
 
 use super::relay::Attack;
@@ -39,10 +41,11 @@ pub fn flip(direction: Direction, number: usize, bit: usize) -> impl Attack {
     })
 }
 
-/// Exercise *patience*: turns one bit of every frame of a direction, from this number on.
-pub fn flip_all(direction: Direction, from: usize, bit: usize) -> impl Attack {
+/// Exercise *patience*: turns one bit of each of several frames of a direction.
+pub fn flip_all(direction: Direction, numbers: Range<usize>, bit: usize) -> impl Attack {
     move |mut frame: Crossing, wire: &mut Wire| {
-        if frame.is_behind_handshake() && frame.direction == direction && frame.number >= from {
+        let is_it = frame.direction == direction && numbers.contains(&frame.number);
+        if is_it && frame.is_behind_handshake() {
             turn(&mut frame.body, bit);
         }
         wire.pass(&frame);
