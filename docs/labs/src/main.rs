@@ -125,6 +125,9 @@ fn show(from: u8, to: u8, code: bool) -> Result<ExitCode> {
         print(&format!("Lines of code:\n\n{}\n", difference.table(style)))?;
         print("The same conversation on the wire, in frames and bytes:\n\n")?;
         print(&format!("{}\n", cost::table(&cost::measure(&[from, to])?)))?;
+        if from.has_operator != to.has_operator {
+            print("Where the server's operator takes bob's place, there is one connection.\n\n")?;
+        }
     }
     match io::stdout().is_terminal() {
         true => print(&difference.shown(style))?,

@@ -331,9 +331,12 @@ mod tests {
 
     use super::*;
 
-    /// What arrived, and whether it ended.
+    /// A frame: kind and body.
+    type Sent = (u8, Vec<u8>);
+
+    /// What arrived, and how often it ended.
     #[derive(Clone, Default)]
-    struct Arrived(Arc<Mutex<(Vec<(u8, Vec<u8>)>, usize)>>);
+    struct Arrived(Arc<Mutex<(Vec<Sent>, usize)>>);
 
     impl Sink for Arrived {
         fn send(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
