@@ -30,17 +30,30 @@ use crate::stream::Stream;
 /// The exit code for arguments that make no sense, as clap has it.
 const WRONG_USAGE: u8 = 2;
 
-/// The arguments of `server`.
+/// The arguments of `server` where there is a room.
 #[derive(Args, Debug)]
 pub struct ServerArgs {
-    /// Where to listen, as HOST:PORT [default: this machine alone, at this stage's port]; port 0
-    /// takes a free one, 0.0.0.0 is reached from other machines.
-    #[arg(long, value_name = "ADDR", default_value = "", hide_default_value = true)]
-    listen: String,
+    #[command(flatten)]
+    listen: Listen,
     /// Clients in the room at the same time.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_clients,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=2000))]
     max_clients: usize,
+}
+
+/// The arguments of `server` where its operator takes part.
+#[derive(Args, Debug)]
+pub struct OperatorArgs {
+    #[command(flatten)]
+    listen: Listen,
+}
+
+#[derive(Args, Debug)]
+struct Listen {
+    /// Where to listen, as HOST:PORT [default: this machine alone, at this stage's port]; port 0
+    /// takes a free one, 0.0.0.0 is reached from other machines.
+    #[arg(long, value_name = "ADDR", default_value = "", hide_default_value = true)]
+    listen: String,
     #[command(flatten)]
     watch: Watch,
 }
@@ -81,6 +94,37 @@ impl ServerArgs {
         exposed: &str,
         serve: impl FnOnce(&Listener, &Limits),
     ) -> Result<ExitCode, E> {
+        let (listener, capture) = self.listen.listen(port, exposed)?;
+        serve(&listener, &Limits { max_clients: self.max_clients, ..Limits::default() });
+        capture.inspect(Capture::finish);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl OperatorArgs {
+    /// As [`ServerArgs::run`], with a face for the operator, which reads these commands.
+    ///
+    /// # Errors
+    /// If it cannot listen or capture: what to do.
+    pub fn run<E: From<io::Error>>(
+        &self,
+        port: u16,
+        exposed: &str,
+        commands: &command::Table,
+        serve: impl FnOnce(&Listener, &Limits, face::Console),
+    ) -> Result<ExitCode, E> {
+        let (listener, capture) = self.listen.listen(port, exposed)?;
+        let face = face::open(self.listen.watch.is_on_stdout());
+        serve(&listener, &Limits::default(), face.console(commands));
+        face.close();
+        capture.inspect(Capture::finish);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Listen {
+    /// The listener, which says where it is, and the capture of its connections.
+    fn listen(&self, port: u16, exposed: &str) -> io::Result<(Listener, Option<Capture>)> {
         logging::init(true, self.watch.verbose);
         let capture = self.watch.capture()?;
         let address = resolve("--listen", &self.listen, port)?.first().copied();
@@ -96,9 +140,7 @@ impl ServerArgs {
             true => writeln!(io::stderr(), "{banner}")?,
             false => writeln!(io::stdout(), "{banner}")?,
         }
-        serve(&listener, &Limits { max_clients: self.max_clients, ..Limits::default() });
-        capture.inspect(Capture::finish);
-        Ok(ExitCode::SUCCESS)
+        Ok((listener, capture))
     }
 }
 

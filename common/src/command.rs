@@ -61,8 +61,11 @@ pub enum Action {
     Quit,
 }
 
+/// The commands of every stage.
+pub const CHAT: [Command; 6] = [HELP, QUIT, NAMES, PRIVATE, STATUS, GROUP];
+
 /// `@help`.
-pub const HELP: Command = Command {
+const HELP: Command = Command {
     word: "help",
     forms: &[
         ("@help", "explains all commands"),
@@ -75,7 +78,7 @@ pub const HELP: Command = Command {
 };
 
 /// `@quit`.
-pub const QUIT: Command = Command {
+const QUIT: Command = Command {
     word: "quit",
     forms: &[("@quit", "leaves the chat; so does Ctrl-D")],
     example: "@quit",
@@ -83,7 +86,7 @@ pub const QUIT: Command = Command {
 };
 
 /// `@names`.
-pub const NAMES: Command = Command {
+const NAMES: Command = Command {
     word: "names",
     forms: &[("@names", "shows who is here and their status")],
     example: "@names",
@@ -91,7 +94,7 @@ pub const NAMES: Command = Command {
 };
 
 /// `@NAME text`. Its word stands for any name; somebody may be called so, and is then written to.
-pub const PRIVATE: Command = Command {
+const PRIVATE: Command = Command {
     word: "NAME",
     forms: &[("@NAME text", "writes to one person alone")],
     example: "@bob are you coming?",
@@ -99,7 +102,7 @@ pub const PRIVATE: Command = Command {
 };
 
 /// `@status`.
-pub const STATUS: Command = Command {
+const STATUS: Command = Command {
     word: "status",
     forms: &[
         ("@status", "shows your status"),
@@ -121,7 +124,7 @@ pub const STATUS: Command = Command {
 };
 
 /// `@group`.
-pub const GROUP: Command = Command {
+const GROUP: Command = Command {
     word: "group",
     forms: &[
         ("@group set NAME user1,user2", "makes a group of you and others"),

@@ -79,6 +79,12 @@ pub enum BadRecord {
     /// It was changed, repeated, moved, or another is missing.
     #[error("an encrypted record was changed, repeated, moved or left out on its way")]
     Tampered,
+    /// It was changed; the cipher does not notice more.
+    #[error("an encrypted record was changed on its way")]
+    Changed,
+    /// It has not the form that the cipher gives it.
+    #[error("an encrypted record is no Fernet token")]
+    NotAToken,
     /// Something came after the end that the other side had sealed.
     #[error("a record came after the end of the session")]
     AfterTheEnd,

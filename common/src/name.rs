@@ -29,6 +29,11 @@ pub struct Name(String);
 pub struct NotAName;
 
 impl Name {
+    /// What the operator of a server is called.
+    pub fn operator() -> Name {
+        Name("server".to_owned())
+    }
+
     /// The name as it was chosen.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -59,6 +59,9 @@ pub fn frames(deliveries: Vec<Delivery>) -> BTreeMap<PeerId, VecDeque<Outgoing>>
 #[derive(Debug)]
 pub struct Room {
     max_people: usize,
+    /// What is said to one more.
+    full: String,
+    operator: Option<PeerId>,
     typing_every: Duration,
     closed: bool,
     next_id: u64,
@@ -91,7 +94,30 @@ impl Room {
     pub fn new(limits: &Limits) -> Room {
         let (people, groups) = (BTreeMap::new(), BTreeMap::new());
         let (max_people, typing_every) = (limits.max_clients, limits.typing_every);
-        Room { max_people, typing_every, closed: false, next_id: 0, people, groups }
+        let full = format!(
+            "this server is full (--max-clients {max_people}); try again later, or have it started \
+             with room for more"
+        );
+        Room {
+            max_people,
+            full,
+            operator: None,
+            typing_every,
+            closed: false,
+            next_id: 0,
+            people,
+            groups,
+        }
+    }
+
+    /// A room in which the operator of a server is already, for one more.
+    pub fn with_operator(limits: &Limits) -> (Room, PeerId) {
+        let mut room = Room::new(&Limits { max_clients: 2, ..limits.clone() });
+        room.full =
+            "this server talks with one client at a time and is taken; try again later".to_owned();
+        let id = room.seat(Name::operator());
+        room.operator = Some(id);
+        (room, id)
     }
 
     /// From now on nobody comes in: the server stops, and has told those who are here.
@@ -138,20 +164,19 @@ impl Room {
             return Err(Bye::new(Reason::NameTaken, text));
         }
         if self.people.len() >= self.max_people {
-            let text = format!(
-                "this server is full (--max-clients {}); try again later, or have it started with \
-                 room for more",
-                self.max_people
-            );
-            return Err(Bye::new(Reason::Full, text));
+            return Err(Bye::new(Reason::Full, &self.full));
         }
-        let id = PeerId(self.next_id);
-        self.next_id += 1;
-        let member = Member { name: name.clone(), status: Status::Normal, typed: None };
-        self.people.insert(id, member);
+        let id = self.seat(name.clone());
         let welcome = Event::Welcome { name: name.clone(), people: self.everyone() };
         let joined = self.to_all(Event::Joined { name: name.clone() });
         Ok((id, name, vec![only(id, welcome), joined]))
+    }
+
+    fn seat(&mut self, name: Name) -> PeerId {
+        let id = PeerId(self.next_id);
+        self.next_id += 1;
+        self.people.insert(id, Member { name, status: Status::Normal, typed: None });
+        id
     }
 
     /// Someone leaves: the room, and all groups.
@@ -229,6 +254,9 @@ impl Room {
     fn say(&self, from: PeerId, text: String) -> Outcome {
         check_text(&text)?;
         let to = self.others(from);
+        if to.is_empty() && self.operator == Some(from) {
+            return Err("nobody is here yet, so nobody reads that".to_owned());
+        }
         let from = self.member(from)?.name.clone();
         Ok(vec![Delivery { to, event: Event::Said { from, text } }])
     }

@@ -5,7 +5,10 @@
 //! capture of the real server. So the number of every packet that it names can be looked up.
 
 mod hex;
+mod tamper;
 mod wire;
+
+pub use tamper::Tamper;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -41,6 +44,7 @@ use crate::face::Face;
 use crate::face::Input;
 use crate::frame;
 use crate::limits::Limits;
+use crate::logging;
 use crate::message::Event;
 use crate::pcap::Capture;
 use crate::stream::Listener;
@@ -51,6 +55,8 @@ use crate::tour::wire::Wire;
 
 /// Columns of the narrowest screen.
 const WIDTH: usize = 80;
+/// Columns of alice and carol.
+const NAMES: usize = 5;
 /// What a tour's pages are indented by.
 const INDENT: &str = "   ";
 /// What stands for the server where a name is asked for.
@@ -130,6 +136,9 @@ pub struct Guide {
     step: usize,
     stage: &'static str,
     file: PathBuf,
+    log: Receiver<String>,
+    /// Columns of the longest name so far.
+    names: usize,
     capture: Capture,
     wire: Wire,
     ports: BTreeMap<&'static str, u16>,
@@ -150,6 +159,10 @@ impl Guide {
         fs::create_dir(&folder)?;
         let file = folder.join("tour.pcapng");
         let (capture, wire) = Wire::tap(&file)?;
+        let (lines, log) = mpsc::channel();
+        logging::init(true, 0);
+        // The tour may be over.
+        logging::show_with(move |line| drop(lines.send(line.to_owned())));
         let style = Style::new(style::wanted(io::stdout().is_terminal()));
         Ok(Guide {
             screen: Box::new(io::stdout()),
@@ -159,6 +172,8 @@ impl Guide {
             step: 0,
             stage,
             file,
+            log,
+            names: NAMES,
             capture,
             wire,
             ports: BTreeMap::new(),
@@ -229,10 +244,13 @@ impl Guide {
     /// # Errors
     /// As [`Guide::step`].
     pub fn say(&mut self, text: &str) -> io::Result<()> {
-        for line in wrap(text, WIDTH - INDENT.len()) {
-            self.line(format_args!("{INDENT}{line}"))?;
+        // The lines of an item of a list stand below each other.
+        let hanging = if text.starts_with("- ") { "  " } else { "" };
+        let mut lines = wrap(text, WIDTH - INDENT.len() - hanging.len()).into_iter();
+        if let Some(first) = lines.next() {
+            self.line(format_args!("{INDENT}{first}"))?;
         }
-        Ok(())
+        lines.try_for_each(|line| self.line(format_args!("{INDENT}{hanging}{line}")))
     }
 
     /// Shows a line that somebody may copy: it is not wrapped.
@@ -270,8 +288,17 @@ impl Guide {
         actor.sees().map(drop)
     }
 
+    /// Shows a line that a program prints.
+    ///
+    /// # Errors
+    /// As [`Guide::step`].
+    pub fn prints(&mut self, program: &str, line: &str) -> io::Result<()> {
+        self.does(program, "prints", line)
+    }
+
     fn does(&mut self, name: &str, verb: &str, line: &str) -> io::Result<()> {
-        let label = format!("{name:5} {verb:7}");
+        self.names = self.names.max(name.len());
+        let label = format!("{name:width$} {verb:7}", width = self.names);
         // Only the name has a colour, and is padded outside of it.
         let mut painted = label.replacen(name, &self.style.name(name), 1);
         for part in wrap(line, WIDTH - INDENT.len() - label.len()) {
@@ -316,6 +343,69 @@ impl Guide {
         let route = self.route(from, to);
         self.line(format_args!("{INDENT}{route}, {}: {size} bytes", numbers(&frame.packets)))?;
         self.bytes(&mut Annotator::default(), &frame.bytes)
+    }
+
+    /// Shows the next frame from one to the other that is wanted by its kind and body, in parts: each
+    /// of so many bytes, with what it is; the last has the rest. Returns its body.
+    ///
+    /// # Errors
+    /// As [`Guide::wire`].
+    pub fn parts(
+        &mut self,
+        (from, to): (&str, &str),
+        is_wanted: impl Fn(u8, &[u8]) -> bool,
+        parts: &[(usize, &str)],
+    ) -> io::Result<Vec<u8>> {
+        let frame = self.next_that(from, to, is_wanted)?;
+        let size = frame.bytes.len();
+        let route = self.route(from, to);
+        self.line(format_args!("{INDENT}{route}, {}: {size} bytes", numbers(&frame.packets)))?;
+        self.rows(&hex::parts(&frame.bytes, parts, self.style))?;
+        Ok(frame.bytes.get(frame::HEADER + 1..).unwrap_or_default().to_vec())
+    }
+
+    /// The body of the next frame from one to the other that is wanted; nobody is shown it.
+    ///
+    /// # Errors
+    /// If there is none for ten seconds.
+    pub fn passes(
+        &mut self,
+        (from, to): (&str, &str),
+        is_wanted: impl Fn(u8, &[u8]) -> bool,
+    ) -> io::Result<Vec<u8>> {
+        let frame = self.next_that(from, to, is_wanted)?;
+        Ok(frame.bytes.get(frame::HEADER + 1..).unwrap_or_default().to_vec())
+    }
+
+    /// Shows bytes in rows, with their text beside them.
+    ///
+    /// # Errors
+    /// As [`Guide::step`].
+    pub fn dump(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.rows(&hex::dump(bytes))
+    }
+
+    /// The next line of the log of a client or of the server that has these words in it.
+    ///
+    /// # Errors
+    /// If there is none for ten seconds.
+    pub fn logged(&mut self, words: &str) -> io::Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(left).map_err(|_| {
+                let text = format!("nobody has logged in ten seconds: {words}");
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            })?;
+            if line.contains(words) {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// A place for another file beside the capture.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.file.with_file_name(name)
     }
 
     /// Shows the next piece of what somebody sends to the server, as the server's `read()`
@@ -365,13 +455,15 @@ impl Guide {
     }
 
     /// Shows what somebody who sees the wire reads of these words: all text of the packets in the
-    /// capture's file that have them, as `strings` would find it.
+    /// capture's file that have them, as `strings` would find it. Returns how often it does.
     ///
     /// # Errors
     /// As [`Guide::step`], or if the file cannot be read.
-    pub fn eavesdrop(&mut self, words: &str) -> io::Result<()> {
+    pub fn eavesdrop(&mut self, words: &str) -> io::Result<usize> {
+        let mut found = 0;
         for packet in wire::packets(&fs::read(&self.file)?, 0) {
             for text in packet.strings().filter(|text| text.contains(words)) {
+                found += 1;
                 let mut label = format!("{:6}  ", packet.number);
                 for part in wrap(text, WIDTH - INDENT.len() - label.len()) {
                     let part = part.replace(words, &self.style.bold(words));
@@ -380,26 +472,32 @@ impl Guide {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// The last page: how to chat oneself, and what is in the capture.
+    /// The last page: how these people chat, and what is in the capture: words that a filter finds,
+    /// or that it does not find any more.
     ///
     /// # Errors
     /// As [`Guide::step`].
-    pub fn farewell(&mut self, words: &str) -> io::Result<()> {
+    pub fn farewell(&mut self, people: &[&str], words: &str, found: bool) -> io::Result<()> {
         let (stage, file) = (self.stage, self.file.display().to_string());
         self.step("Now you")?;
-        self.say("A server in one terminal, and a client in each of two others:")?;
+        self.say("Each in a terminal of its own:")?;
         self.copy(format_args!("cargo run -p {stage} -- server"))?;
-        self.copy(format_args!("cargo run -p {stage} -- client --name alice"))?;
-        self.copy(format_args!("cargo run -p {stage} -- client --name bob"))?;
+        for name in people {
+            self.copy(format_args!("cargo run -p {stage} -- client --name {name}"))?;
+        }
         self.line("")?;
         self.say("The capture of this tour:")?;
         self.copy(file)?;
-        self.say("Open it in Wireshark and filter for")?;
+        self.say(if found {
+            "Open it in Wireshark and filter for"
+        } else {
+            "Open it in Wireshark. What found a private message in stage 1 finds nothing here:"
+        })?;
         self.copy(format_args!("frame contains \"{words}\""))?;
-        self.say("or follow a whole conversation: right-click a packet, Follow, TCP Stream.")?;
+        self.say("Or follow a whole conversation: right-click a packet, Follow, TCP Stream.")?;
         self.line("")?;
         self.say(
             "The payload in it is real. The IP and TCP headers are synthesised: a program sees no \
@@ -423,11 +521,24 @@ impl Guide {
     }
 
     fn next_frame(&mut self, from: &str, to: &str, words: &str) -> io::Result<wire::Crossed> {
+        self.next_that(from, to, |_, body| contains(body, words))
+    }
+
+    fn next_that(
+        &mut self,
+        from: &str,
+        to: &str,
+        is_wanted: impl Fn(u8, &[u8]) -> bool,
+    ) -> io::Result<wire::Crossed> {
+        let is_wanted = |frame: &wire::Crossed| {
+            let payload = frame.bytes.get(frame::HEADER..).unwrap_or_default();
+            payload.split_first().is_some_and(|(kind, body)| is_wanted(*kind, body))
+        };
         let (from, to) = (self.port(from)?, self.port(to)?);
         let shown = self.shown.entry((from, to)).or_default();
         let (index, frame) = self.wire.find(|packets| {
             let frames = wire::frames(packets, from, to).into_iter().enumerate().skip(*shown);
-            frames.into_iter().find(|(_, frame)| contains(&frame.bytes, words))
+            frames.into_iter().find(|(_, frame)| is_wanted(frame))
         })?;
         *shown = index + 1;
         if let (Some(seen), Some(last)) = (self.seen.get_mut(&from), frame.packets.last()) {
@@ -437,10 +548,11 @@ impl Guide {
     }
 
     fn bytes(&mut self, annotator: &mut Annotator, bytes: &[u8]) -> io::Result<()> {
-        for row in annotator.rows(bytes, self.style) {
-            self.line(format_args!("{INDENT}{INDENT}{row}"))?;
-        }
-        Ok(())
+        self.rows(&annotator.rows(bytes, self.style))
+    }
+
+    fn rows(&mut self, rows: &[String]) -> io::Result<()> {
+        rows.iter().try_for_each(|row| self.line(format_args!("{INDENT}{INDENT}{row}")))
     }
 
     fn route(&self, from: &str, to: &str) -> String {

@@ -21,14 +21,7 @@ const PORT: u16 = 7001;
 
 /// What a person can type here.
 fn commands() -> command::Table {
-    command::Table::from([
-        command::HELP,
-        command::QUIT,
-        command::NAMES,
-        command::PRIVATE,
-        command::STATUS,
-        command::GROUP,
-    ])
+    command::CHAT.into()
 }
 
 /// Stage 1: a chat relay in plaintext.

@@ -185,9 +185,9 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
     guide.say("- Nor does the server prove who it is. Stage 5: a key that clients know.")?;
     guide.say("- The server reads all that it relays. It does so in every stage.")?;
-    guide.say("Stages 2 to 5 are not in this workspace yet.")?;
+    guide.say("Stages 4 and 5 are not in this workspace yet.")?;
 
-    guide.farewell(PRIVATE)?;
+    guide.farewell(&["alice", "bob"], PRIVATE, true)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod client;
 mod connection;
 mod server;
+mod tour;
 
 use std::process::ExitCode;
 
@@ -19,16 +20,7 @@ const PORT: u16 = 7003;
 
 /// What a person can type here.
 fn commands(secrets: &crypto::Secrets) -> command::Table {
-    command::Table::from([
-        command::HELP,
-        command::QUIT,
-        command::NAMES,
-        command::PRIVATE,
-        command::STATUS,
-        command::GROUP,
-        secrets.secret(),
-        secrets.open(),
-    ])
+    [&command::CHAT[..], &[secrets.secret(), secrets.open()]].concat().into()
 }
 
 /// Stage 3: an encrypted chat relay.
@@ -74,7 +66,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let settings = cli.crypto.settings()?;
     match cli.mode {
-        None => Ok(ExitCode::SUCCESS),
+        None => tour::run(cli.step),
         Some(Mode::Server(args)) => {
             let exposed = "whoever is on the way can pretend to be it";
             args.run(PORT, exposed, |listener, limits| server::run(listener, &settings, limits))

@@ -5,6 +5,7 @@
 //! C→S  "CHT2" 01  random_c(32)  kex  cipher             what the client allows, 00 = any
 //! S→C  "CHT2" 01  random_s(32)  kex  cipher  share_s    what the server chose
 //! C→S  share_c
+//! S→C  the secret                                       with rsa2048-client: encrypted to share_c
 //! ```
 //!
 //! Every body is hashed into the transcript, in the order in which it crosses the wire.
@@ -22,8 +23,10 @@ use sha2::Digest;
 use sha2::Sha256;
 use thiserror::Error;
 
-use crate::crypto::Secret;
+use crate::crypto::Private;
 use crate::crypto::Session;
+use crate::crypto::kex::BadShare;
+use crate::crypto::kex::Last;
 use crate::crypto::suite::Allowed;
 use crate::crypto::suite::NoSuite;
 use crate::crypto::suite::Suite;
@@ -75,6 +78,9 @@ pub enum Error {
     /// There is no suite that both allow.
     #[error(transparent)]
     NoSuite(#[from] NoSuite),
+    /// The other side's share makes no secret.
+    #[error(transparent)]
+    Share(#[from] BadShare),
 }
 
 impl From<io::Error> for Error {
@@ -196,9 +202,27 @@ impl<R: Read, W: Write> Handshake<R, W> {
         }
     }
 
-    /// The session that follows from the secret and from all that was said.
-    pub fn derive(&self, suite: Suite, secret: &Secret) -> Session {
-        Session::derive(suite, self.random_c, self.transcript.clone().finalize().into(), secret)
+    /// The session that follows from the key exchange and from all that was said. Where the
+    /// exchange has a last body, that is sent or received first.
+    ///
+    /// # Errors
+    /// If the other side's share makes no secret, or the stream fails.
+    pub fn derive(
+        &mut self,
+        suite: Suite,
+        private: Private,
+        share: &[u8],
+    ) -> Result<Session, Error> {
+        let secret = match private.last(share)? {
+            Last::Nothing => private.agree(share)?,
+            Last::Send(body) => {
+                self.send(&body)?;
+                private.agree(share)?
+            }
+            Last::Receive => private.agree(&self.receive()?)?,
+        };
+        let salt = self.transcript.clone().finalize().into();
+        Ok(Session::derive(suite, self.random_c, salt, &secret))
     }
 
     /// A hello without a share, and the random bytes in it.

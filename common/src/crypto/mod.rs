@@ -8,17 +8,23 @@
 //! | [`suite`] | which key exchanges and ciphers there are, and how two sides agree on one of each |
 //! | [`handshake`] | the messages of the handshake, and the transcript that hashes them |
 //! | [`kex`] | key exchange: two shares become one secret |
+//! | `rsa` | with the feature `hybrid`: key exchange by encryption with a public key |
 //! | [`schedule`] | the key schedule: one secret becomes a key for each direction |
 //! | [`record`] | what protects the frames after that |
+//! | `fernet` | with the feature `hybrid`: the tokens that protect them under `fernet` |
 //! | [`secret`] | text under a key that two people know and the server does not |
 //! | [`options`] | the part of the command line for this |
 //! | [`keylog`] | session keys in a file, for Wireshark |
 
+#[cfg(feature = "hybrid")]
+pub mod fernet;
 pub mod handshake;
 pub mod kex;
 pub mod keylog;
 pub mod options;
 pub mod record;
+#[cfg(feature = "hybrid")]
+pub mod rsa;
 pub mod schedule;
 pub mod secret;
 pub mod suite;

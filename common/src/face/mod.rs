@@ -3,14 +3,17 @@
 //! A stage's `client.rs` shows events and asks for lines; whether they pass through a pipe, a
 //! terminal or a window is known here alone.
 
+mod console;
 mod piped;
 mod terminal;
 
+pub use console::Console;
 pub use piped::line;
 pub use terminal::Terminal;
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
 
 use self::piped::Lines;
 use self::piped::Piped;
@@ -113,11 +116,33 @@ impl Open {
         (output, Box::new(input))
     }
 
+    /// What the operator of a server needs. A script's end is no reason for them to leave.
+    pub fn console(&self, commands: &Table) -> Console {
+        let (output, input) = self.pair(commands);
+        match self {
+            Open::Terminal(_) => Console::new((output, input)),
+            Open::Piped { .. } => Console::new((output, Box::new(Stays(input)))),
+        }
+    }
+
     /// Gives a terminal back; also done when this is dropped.
     pub fn close(&self) {
         if let Open::Terminal(terminal) = self {
             terminal.close();
         }
+    }
+}
+
+/// An input that goes on for ever after its end.
+struct Stays(Box<dyn Input>);
+
+impl Input for Stays {
+    fn next(&mut self) -> Option<Action> {
+        let action = self.0.next();
+        while action.is_none() {
+            thread::park();
+        }
+        action
     }
 }
 

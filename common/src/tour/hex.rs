@@ -69,6 +69,8 @@ impl Annotator {
         self.come = part.len();
         let label = match part {
             [frame::MESSAGE] => "kind: a message",
+            [frame::HANDSHAKE] => "kind: handshake",
+            [frame::RECORD] => "kind: a record",
             _ => "kind: not known here",
         };
         format!("{}  {}", style.paint(style::VIOLET, hex(part)), style.paint(style::GREY, label))
@@ -77,14 +79,35 @@ impl Annotator {
     fn body(&mut self, left: usize, bytes: &mut &[u8], style: Style) -> Vec<String> {
         let part = take(bytes, left);
         self.come += part.len();
-        let row = |bytes: &[u8]| format!("{:WIDTH$}  {}", hex(bytes), text(bytes));
-        let mut rows = part.chunks(ROW).take(ROWS).map(row).collect::<Vec<_>>();
+        let mut rows = dump(part.get(..ROW * ROWS).unwrap_or(part));
         let more = part.len().saturating_sub(ROW * ROWS);
         if more > 0 {
             rows.push(style.paint(style::GREY, format_args!("… {more} bytes more")));
         }
         rows
     }
+}
+
+/// The rows of one frame whose body has parts: each of so many bytes, with what it is. The last part
+/// has the rest.
+pub fn parts(mut frame: &[u8], parts: &[(usize, &str)], style: Style) -> Vec<String> {
+    let head = take(&mut frame, HEADER + 1);
+    let mut rows = Annotator::default().rows(head, style);
+    for (number, (length, label)) in parts.iter().enumerate() {
+        let length = if number + 1 == parts.len() { frame.len() } else { *length };
+        let mut label = *label;
+        for part in take(&mut frame, length).chunks(ROW) {
+            let label = style.paint(style::GREY, std::mem::take(&mut label));
+            rows.push(format!("{:WIDTH$}  {label}", hex(part)).trim_end().to_owned());
+        }
+    }
+    rows
+}
+
+/// Bytes in rows, with their text beside them.
+pub fn dump(bytes: &[u8]) -> Vec<String> {
+    let row = |bytes: &[u8]| format!("{:WIDTH$}  {}", hex(bytes), text(bytes));
+    bytes.chunks(ROW).map(row).collect()
 }
 
 /// Takes at most `most` bytes off the front.
@@ -112,6 +135,19 @@ mod tests {
 
     fn rows(annotator: &mut Annotator, bytes: &[u8]) -> Vec<String> {
         annotator.rows(bytes, Style::default())
+    }
+
+    #[test]
+    fn a_frame_is_shown_in_parts() {
+        let frame = [b"\0\0\0\x15\x14ab".as_slice(), &[7; 18]].concat();
+        let expected = [
+            "00 00 00 15  length: 21 bytes follow   14  kind: handshake".to_owned(),
+            format!("{:47}  two letters", "61 62"),
+            format!("{}  the rest", ["07"; 16].join(" ")),
+            "07 07".to_owned(),
+        ];
+        let parts = parts(&frame, &[(2, "two letters"), (0, "the rest")], Style::default());
+        assert_eq!(parts, expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use common::crypto::Encryptor;
 use common::crypto::Handshake;
 use common::crypto::Private;
 use common::crypto::Secret;
+use common::crypto::Settings;
 use common::crypto::suite::Allowed;
 use common::crypto::suite::Choice;
 use common::crypto::suite::Cipher;
@@ -45,14 +46,15 @@ fn open(client: &Stream, server: &Stream) -> Result<([Side; 2], Vec<String>)> {
 
     to_server.send_hello(allowed)?;
     let (suite, share_s) = to_server.receive_answer(allowed)?;
-    let (private, share_c) = Private::generate(suite.kex, &mut to_server.rng);
+    let (private, share_c) = Private::answer(suite.kex, &share_s, &mut to_server.rng)?;
     to_server.send(&share_c)?;
-    let with_server = to_server.derive(suite, &private.agree(&share_s)?);
+    let with_server = to_server.derive(suite, private, &share_s)?;
 
-    let (private, share_s) = Private::generate(suite.kex, &mut to_client.rng);
+    let settings = Settings::default();
+    let (private, share_s) = Private::generate(suite.kex, &settings, &mut to_client.rng)?;
     to_client.answer_hello(suite, &share_s)?;
     let share_c = to_client.receive()?;
-    let with_client = to_client.derive(suite, &private.agree(&share_c)?);
+    let with_client = to_client.derive(suite, private, &share_c)?;
 
     let sessions = vec![with_client.to_string(), with_server.to_string()];
     // Each is the other side's counterpart: what the client encrypts with is decrypted with here.

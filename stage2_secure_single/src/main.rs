@@ -1,0 +1,81 @@
+//! Stage 2: an encrypted conversation between one client and the operator of the server.
+
+mod client;
+mod connection;
+mod server;
+mod tour;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use clap::Subcommand;
+use common::cli;
+use common::command;
+use common::crypto;
+
+/// Where, on this machine, the server listens and a client connects, unless told otherwise.
+const PORT: u16 = 7002;
+
+/// What a person can type here.
+fn commands() -> command::Table {
+    command::CHAT.into()
+}
+
+/// Stage 2: an encrypted conversation with one client.
+///
+/// Client and server agree on a key that nobody who only listens can compute. Neither side knows
+/// who the other is: whoever sits between them can hold a handshake with each. With the default
+/// cipher changes on the way go unnoticed, too.
+///
+/// Without a subcommand it gives a guided tour and exits. To talk, start a server in one terminal
+/// and a client in another; what you type at the server goes to the client.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    /// In the tour: wait for Enter before each step.
+    #[arg(long)]
+    step: bool,
+    #[command(flatten)]
+    crypto: crypto::options::Options,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Talks with one client after another until Ctrl-C, at 127.0.0.1:7002 unless told otherwise.
+    ///
+    /// What you type is said to the client that is here; your name is server. The first line on
+    /// stdout is `listening on ADDR`; the log goes to stderr.
+    Server(cli::OperatorArgs),
+    /// Talks: what you type is said to the operator of the server, and @help shows what else there
+    /// is. The server is at 127.0.0.1:7002 unless an address is given.
+    ///
+    /// When input or output is no terminal, it reads and writes plain lines for scripts, needs
+    /// --name, and leaves at the end of its input. Exit codes: 0 left, 1 the connection failed or
+    /// was lost or the name was refused, 2 wrong usage.
+    Client(cli::ClientArgs),
+}
+
+fn main() -> ExitCode {
+    cli::exit(run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let settings = cli.crypto.settings()?;
+    match cli.mode {
+        None => tour::run(cli.step),
+        Some(Mode::Server(args)) => {
+            let exposed = "whoever is on the way can pretend to be it";
+            args.run(PORT, exposed, &commands(), |listener, limits, console| {
+                server::run(listener, &settings, limits, console);
+            })
+        }
+        Some(Mode::Client(args)) => {
+            args.run(PORT, env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
+                client::run(stream, &settings, name, face)
+            })
+        }
+    }
+}
