@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use anyhow::ensure;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
@@ -50,67 +51,65 @@ enum Tool {
 
 #[derive(Args)]
 struct DiffArgs {
-    /// The number of the parent, and that of the child.
-    #[arg(num_args = 2, value_names = ["FROM", "TO"])]
-    stages: Vec<u8>,
+    /// The number of the parent.
+    #[arg(requires = "to")]
+    from: Option<u8>,
+    /// The number of the child.
+    to: Option<u8>,
     /// Show the code alone: nothing is built or measured, and `patch -p1` takes it.
-    #[arg(long, requires = "stages")]
+    #[arg(long, requires = "to")]
     code: bool,
     /// Write the published differences anew, in docs/diffs.
-    #[arg(long, conflicts_with_all = ["stages", "check"])]
+    #[arg(long, conflicts_with_all = ["from", "check"])]
     write: bool,
     /// Fail if the published differences are not those of the code, or if files differ that have
     /// to be the same in two stages.
-    #[arg(long, conflicts_with = "stages")]
+    #[arg(long, conflicts_with = "from")]
     check: bool,
 }
 
 fn main() -> ExitCode {
-    cli::exit(run(Cli::parse()))
+    let ended = run(Cli::parse());
+    let seen_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match ended {
+        // As in `| head`.
+        Err(error) if error.downcast_ref().is_some_and(seen_enough) => ExitCode::SUCCESS,
+        ended => cli::exit(ended),
+    }
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
     let Tool::Diff(args) = cli.tool;
-    let root = stages::root();
-    let shown = match args.stages.as_slice() {
+    match (args.from, args.to) {
         _ if args.write => {
-            diff::write(&root)?;
-            format!("{} is up to date\n", diff::PUBLISHED)
+            diff::write(&stages::root())?;
+            print(&format!("{} is up to date\n", diff::PUBLISHED))?;
         }
         _ if args.check => return check(),
-        [from, to] => return show(*from, *to, args.code),
+        (Some(from), Some(to)) => show(from, to, args.code)?,
         _ => {
-            let mut all = String::new();
-            for (edge, difference) in diff::edges(&root)? {
-                let (from, to) = (edge.from, edge.to);
-                all += &format!("cargo run -p labs -- diff {from} {to}\n");
-                all += &difference.table(style());
-                all.push('\n');
+            for (edge, difference) in diff::edges(&stages::root())? {
+                let command = format!("cargo run -p labs -- diff {} {}", edge.from, edge.to);
+                print(&format!("{command}\n\n{}\n", difference.table(style())))?;
             }
-            all
         }
-    };
-    print(&shown)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what is stale and what is not as it has to be, and how to repair it.
 fn check() -> Result<ExitCode> {
     let root = stages::root();
-    let (stale, broken) = (diff::problems(&root)?, square::problems(&root)?);
-    for problem in stale.iter().chain(&broken) {
-        print(&format!("{problem}\n"))?;
+    let (mut problems, broken) = (diff::problems(&root)?, square::problems(&root)?);
+    if !problems.is_empty() {
+        problems.push(format!("To repair it: {}", diff::REPAIR));
     }
-    if !stale.is_empty() {
-        print(&format!("To repair it: {}\n", diff::REPAIR))?;
-    }
-    match stale.is_empty() && broken.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Ok(ExitCode::FAILURE),
-    }
+    problems.extend(broken);
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(ExitCode::SUCCESS)
 }
 
-fn show(from: u8, to: u8, code: bool) -> Result<ExitCode> {
+fn show(from: u8, to: u8, code: bool) -> Result<()> {
     let root = stages::root();
     let (from, to) = (Stage::numbered(&root, from)?, Stage::numbered(&root, to)?);
     let difference = Difference::new(&root, from, to)?;
@@ -133,17 +132,14 @@ fn show(from: u8, to: u8, code: bool) -> Result<ExitCode> {
         true => print(&difference.shown(style))?,
         false => print(&difference.text())?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn style() -> Style {
     Style::new(style::wanted(io::stdout().is_terminal()))
 }
 
-/// Writes to stdout; who has seen enough, as in `| head`, is no error.
+/// Writes to stdout; `println!` would panic where nobody reads.
 fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => result,
-    }
+    io::stdout().write_all(text.as_bytes())
 }

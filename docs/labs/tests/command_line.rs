@@ -60,6 +60,7 @@ fn the_code_alone_is_what_is_published() {
 #[test]
 fn wrong_usage_and_stages_that_are_not_there() {
     assert_eq!(labs(&["diff", "1"]).0, Some(2));
+    assert_eq!(labs(&["diff", "1", "2", "3"]).0, Some(2));
     assert_eq!(labs(&["diff", "1", "3", "--write"]).0, Some(2));
     assert_eq!(labs(&["diff", "--write", "--check"]).0, Some(2));
     assert_eq!(labs(&["diff", "--code"]).0, Some(2));
