@@ -13,13 +13,13 @@
     reason = "a bench may stop at the first surprise"
 )]
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::sync::mpsc;
-use std::thread;
+use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -33,10 +33,12 @@ use common::crypto::Encryptor;
 use common::crypto::Handshake;
 use common::crypto::Private;
 use common::crypto::Secret;
+use common::crypto::Settings;
 use common::crypto::suite::Allowed;
 use common::crypto::suite::Cipher;
 use common::crypto::suite::Kex;
 use common::frame;
+use p256::elliptic_curve::Generate;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -96,7 +98,7 @@ fn records(rounds: usize, size: usize) {
                 let mode = cfb_mode::Encryptor::inner_iv_init(&aes, &[1; 16].into());
                 mode.encrypt(black_box(&mut buffer));
             }
-            Cipher::Gcm => {
+            _ => {
                 let bytes = black_box(&mut buffer).as_mut_slice();
                 black_box(gcm.encrypt_inout_detached(&[1; 12].into(), &[], bytes.into()).unwrap());
             }
@@ -126,7 +128,7 @@ fn records(rounds: usize, size: usize) {
                     mode.decrypt(black_box(&mut buffer));
                 }
                 // Opening is sealing in another order: the same AES and the same GHASH.
-                Cipher::Gcm => {
+                _ => {
                     let bytes = black_box(&mut buffer).as_mut_slice();
                     let tag = gcm.encrypt_inout_detached(&[1; 12].into(), &[], bytes.into());
                     black_box(tag.unwrap());
@@ -154,37 +156,72 @@ fn show(what: &str, cipher: Cipher, size: usize, [bare, ours, ratio]: [f64; 3]) 
     println!("{what}  {cipher:12} {size:6}  {bare:9.0}  {ours:9.0}  {ratio:5.2}");
 }
 
-/// One end of a pipe between two threads.
-struct Pipe {
-    out: mpsc::Sender<Vec<u8>>,
-    input: mpsc::Receiver<Vec<u8>>,
-    rest: VecDeque<u8>,
-}
+/// What one side of a handshake has sent and the other has not read yet.
+#[derive(Clone, Default)]
+struct Pipe(Rc<RefCell<VecDeque<u8>>>);
 
-impl Pipe {
-    fn pair() -> (Pipe, Pipe) {
-        let ((a, from_a), (b, from_b)) = (mpsc::channel(), mpsc::channel());
-        let end = |out, input| Pipe { out, input, rest: VecDeque::new() };
-        (end(a, from_b), end(b, from_a))
-    }
-}
-
-impl Read for &mut Pipe {
+impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.rest.is_empty() {
-            self.rest.extend(self.input.recv().map_err(io::Error::other)?);
-        }
-        self.rest.read(buffer)
+        self.0.borrow_mut().read(buffer)
     }
 }
 
-impl Write for &mut Pipe {
+impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.send(bytes.to_vec()).map_err(io::Error::other)?;
-        Ok(bytes.len())
+        self.0.borrow_mut().write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Both sides of a handshake, as in the stages' `connection.rs`, one after the other.
+fn handshake(allowed: Allowed, settings: &Settings, seed: u64) {
+    let (up, down) = (Pipe::default(), Pipe::default());
+    let side = |sends: &Pipe, receives: &Pipe, seed| {
+        let writer = frame::Writer::new(sends.clone(), "bench");
+        let reader = frame::Reader::new(receives.clone(), "bench");
+        Handshake::new(writer, reader, StdRng::seed_from_u64(seed))
+    };
+    let (mut client, mut server) = (side(&up, &down, seed), side(&down, &up, seed + 1));
+    client.send_hello(allowed).unwrap();
+    let suite = server.receive_hello(allowed).unwrap();
+    let (private_s, share_s) = Private::generate(suite.kex, settings, &mut server.rng).unwrap();
+    server.answer_hello(suite, &share_s).unwrap();
+    let (suite, share_s) = client.receive_answer(allowed).unwrap();
+    let (private_c, share_c) = Private::answer(suite.kex, &share_s, &mut client.rng).unwrap();
+    client.send(&share_c).unwrap();
+    let share_c = server.receive().unwrap();
+    black_box(client.derive(suite, private_c, &share_s).unwrap());
+    black_box(server.derive(suite, private_s, &share_c).unwrap());
+}
+
+/// The same key agreement without anything around it: two key pairs, two secrets.
+fn bare_agreement(kex: Kex, rng: &mut StdRng) {
+    if kex == Kex::P256 {
+        let [a, b] = [(); 2].map(|()| p256::ecdh::EphemeralSecret::generate_from_rng(rng));
+        black_box(a.diffie_hellman(&b.public_key()));
+        black_box(b.diffie_hellman(&a.public_key()));
+    } else {
+        let [a, b] = [(); 2].map(|()| x25519_dalek::EphemeralSecret::random_from_rng(rng));
+        let [to_b, to_a] = [&a, &b].map(x25519_dalek::PublicKey::from);
+        black_box(a.diffie_hellman(&to_a));
+        black_box(b.diffie_hellman(&to_b));
+    }
+}
+
+fn handshakes(rounds: usize) {
+    println!("handshakes, both sides, per second     bare       ours  ratio");
+    for kex in [Kex::P256, Kex::X25519] {
+        let allowed = Allowed { kex: Some(kex), cipher: None };
+        let (mut rng, settings) = (StdRng::seed_from_u64(1), Settings::default());
+        let mut seed = 0;
+        let ours = || {
+            seed += 2;
+            handshake(allowed, &settings, seed);
+        };
+        let [bare, ours, ratio] = compare(rounds, || bare_agreement(kex, &mut rng), ours);
+        println!("{kex:34}  {bare:7.0}  {ours:9.0}  {ratio:5.2}");
     }
 }
 
@@ -196,4 +233,6 @@ fn main() {
     for size in [64, 1024, 16 * 1024, 64 * 1024] {
         records(rounds, size);
     }
+    println!();
+    handshakes(rounds);
 }

@@ -251,7 +251,8 @@ impl<R: Read> Reader<R> {
         let read = self.stream.read(free)?;
         self.wanted = match read {
             read if read == free.len() => (size * 2).min(HEADER + MAX_LENGTH),
-            read if read < size / 4 => (size / 2).max(BUFFER),
+            // All that is held counts: the rest of a frame may be small, and more of its size come.
+            read if self.end + read < size / 4 => (size / 2).max(BUFFER),
             _ => size,
         };
         self.end += read;

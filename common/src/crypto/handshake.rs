@@ -47,6 +47,8 @@ const VERSION: u8 = 1;
 const HELLO: usize = MAGIC.len() + 1 + 32 + 2;
 /// Most bytes of what cannot be understood that an error quotes.
 const QUOTED: usize = 40;
+/// Most bytes of the other side's reason that an error repeats.
+const REASON: usize = 300;
 
 /// Why there is no handshake.
 #[derive(Debug, Error)]
@@ -57,7 +59,7 @@ pub enum Error {
     /// The stream ended.
     #[error("the other side ended the connection during the handshake")]
     Ended,
-    /// The other side says why it does not go on.
+    /// The other side says why it does not go on; escaped and not too long, for it goes to the log.
     #[error("{0}")]
     Refused(String),
     /// A frame that has no place here.
@@ -195,7 +197,10 @@ impl<R: Read, W: Write> Handshake<R, W> {
                 Ok(frame.body.to_vec())
             }
             frame::MESSAGE => match message::decode(frame) {
-                Ok(Event::Bye(bye)) => Err(Error::Refused(bye.text)),
+                Ok(Event::Bye(bye)) => {
+                    let why = escape::bytes(bye.text.as_bytes(), REASON);
+                    Err(Error::Refused(why))
+                }
                 _ => Err(Error::NotAHandshake(frame::MESSAGE)),
             },
             kind => Err(Error::NotAHandshake(kind)),
@@ -250,9 +255,12 @@ impl<R: Read, W: Write> Handshake<R, W> {
 
 /// The random bytes and the suite's codes in a hello, and what follows them.
 fn parse(hello: &[u8]) -> Result<(Random, [u8; 2], &[u8]), Error> {
-    let rest = hello.strip_prefix(MAGIC);
-    let rest = rest.ok_or_else(|| Error::Magic(escape::bytes(hello, QUOTED)))?;
     let short = || Error::Length(hello.len());
+    let rest = match hello.strip_prefix(MAGIC) {
+        Some(rest) => rest,
+        None if hello.is_empty() => return Err(short()),
+        None => return Err(Error::Magic(escape::bytes(hello, QUOTED))),
+    };
     let (version, rest) = rest.split_first().ok_or_else(short)?;
     if *version != VERSION {
         return Err(Error::Version(*version));
@@ -261,3 +269,6 @@ fn parse(hello: &[u8]) -> Result<(Random, [u8; 2], &[u8]), Error> {
     let (codes, rest) = rest.split_first_chunk().ok_or_else(short)?;
     Ok((*random, *codes, rest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,6 @@ fn p256_point(share: &[u8]) -> Result<p256::PublicKey, BadShare> {
         _ => Err(BadShare::Length { got: share.len(), expected: POINT }),
     }
 }
+
+#[cfg(test)]
+mod tests;

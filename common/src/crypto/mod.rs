@@ -28,6 +28,10 @@ pub mod rsa;
 pub mod schedule;
 pub mod secret;
 pub mod suite;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use handshake::Handshake;
 pub use kex::Private;
@@ -76,7 +80,8 @@ pub fn unhex(hex: &str) -> Option<Vec<u8>> {
 
 /// Bytes as two hexadecimal digits each.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
+    // Of a key, a string that grew would leave copies behind that nobody wipes.
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // A String takes everything.
         let _ = write!(hex, "{byte:02x}");
         hex

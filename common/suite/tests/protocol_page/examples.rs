@@ -23,6 +23,7 @@ use common::crypto::Handshake;
 use common::crypto::KeyLog;
 use common::crypto::Private;
 use common::crypto::Session;
+use common::crypto::Settings;
 use common::crypto::secret;
 use common::crypto::suite::Allowed;
 use common::crypto::suite::Cipher;
@@ -80,8 +81,9 @@ pub fn session(client: Allowed, request: &[u8], event: &[u8]) -> Example {
         key_pair(suite.kex, private).0.agree(share).expect("a share that is right")
     };
     let secret = agree(private_c, &share_s);
-    let session = client.handshake.derive(suite, &secret);
-    let theirs = server.handshake.derive(suite, &agree(private_s, &share_c));
+    let key_pair = |private| key_pair(suite.kex, private).0;
+    let session = client.handshake.derive(suite, key_pair(private_c), &share_s).expect("a session");
+    let theirs = server.handshake.derive(suite, key_pair(private_s), &share_c).expect("a session");
     assert_eq!(keys(&session), keys(&theirs), "both sides have the same");
 
     let salt = <[u8; 32]>::from(Sha256::digest([hello.as_slice(), &answer, &last].concat()));
@@ -191,7 +193,7 @@ fn sides(client: Allowed) -> (Side, Side, Wire) {
 }
 
 fn key_pair(kex: Kex, private: [u8; 32]) -> (Private, Vec<u8>) {
-    Private::generate(kex, &mut Fixed(private.into()))
+    Private::generate(kex, &Settings::default(), &mut Fixed(private.into())).expect("no RSA")
 }
 
 fn keys(session: &Session) -> ([u8; 32], [u8; 32], &str) {
