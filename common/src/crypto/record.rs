@@ -210,7 +210,7 @@ impl Decryptor {
         if record.kind != frame::RECORD {
             return Err(BadRecord::NotARecord(record.kind).into());
         }
-        let plaintext = match &mut self.direction {
+        let length = match &mut self.direction {
             Direction::Cfb(aes) => {
                 let (iv, ciphertext) =
                     record.body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
@@ -218,7 +218,7 @@ impl Decryptor {
                 let aes = cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into());
                 // They have the same length.
                 let _ = aes.decrypt_b2b(ciphertext, plaintext);
-                plaintext
+                ciphertext.len()
             }
             Direction::Gcm { key, count } => {
                 let (ciphertext, tag) =
@@ -230,14 +230,15 @@ impl Decryptor {
                     self.plaintext.clear();
                     return Err(BadRecord::Tampered.into());
                 }
-                plaintext
+                ciphertext.len()
             }
             #[cfg(feature = "hybrid")]
             Direction::Fernet(fernet) => {
                 fernet.decrypt(record.body, &mut self.plaintext)?;
-                self.plaintext.as_mut_slice()
+                self.plaintext.len()
             }
         };
+        let plaintext = self.plaintext.get(..length).unwrap_or_default();
         logging::frame(&self.peer, "<- within", plaintext);
         match plaintext.split_first() {
             None => Err(BadRecord::TooShort.into()),
