@@ -210,32 +210,11 @@ impl Decryptor {
         if record.kind != frame::RECORD {
             return Err(BadRecord::NotARecord(record.kind).into());
         }
-        let length = match &mut self.direction {
-            Direction::Cfb(aes) => {
-                let (iv, ciphertext) =
-                    record.body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
-                let plaintext = room(&mut self.plaintext, ciphertext.len());
-                let aes = cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into());
-                // They have the same length.
-                let _ = aes.decrypt_b2b(ciphertext, plaintext);
-                ciphertext.len()
-            }
-            Direction::Gcm { key, count } => {
-                let (ciphertext, tag) =
-                    record.body.split_last_chunk::<TAG>().ok_or(BadRecord::TooShort)?;
-                let nonce = nonce(count)?;
-                let plaintext = room(&mut self.plaintext, ciphertext.len());
-                let both = InOutBuf::new(ciphertext, plaintext).map_err(|_| BadRecord::TooShort)?;
-                if key.decrypt_inout_detached(&nonce.into(), &[], both, tag.into()).is_err() {
-                    self.plaintext.clear();
-                    return Err(BadRecord::Tampered.into());
-                }
-                ciphertext.len()
-            }
-            #[cfg(feature = "hybrid")]
-            Direction::Fernet(fernet) => {
-                fernet.decrypt(record.body, &mut self.plaintext)?;
-                self.plaintext.len()
+        let length = match self.decrypt(record.body) {
+            Ok(length) => length,
+            Err(bad) => {
+                self.plaintext.clear();
+                return Err(bad.into());
             }
         };
         let plaintext = self.plaintext.get(..length).unwrap_or_default();
@@ -247,6 +226,35 @@ impl Decryptor {
                 Ok(None)
             }
             Some((&kind, body)) => Ok(Some(Frame { kind, body })),
+        }
+    }
+
+    /// Decrypts the body of a record into the buffer; the bytes of kind and body in it.
+    fn decrypt(&mut self, body: &[u8]) -> Result<usize, BadRecord> {
+        match &mut self.direction {
+            Direction::Cfb(aes) => {
+                let (iv, ciphertext) = body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
+                let plaintext = room(&mut self.plaintext, ciphertext.len());
+                let aes = cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into());
+                // They have the same length.
+                let _ = aes.decrypt_b2b(ciphertext, plaintext);
+                Ok(ciphertext.len())
+            }
+            Direction::Gcm { key, count } => {
+                let (ciphertext, tag) =
+                    body.split_last_chunk::<TAG>().ok_or(BadRecord::TooShort)?;
+                let nonce = nonce(count)?;
+                let plaintext = room(&mut self.plaintext, ciphertext.len());
+                let both = InOutBuf::new(ciphertext, plaintext).map_err(|_| BadRecord::TooShort)?;
+                key.decrypt_inout_detached(&nonce.into(), &[], both, tag.into())
+                    .map_err(|_| BadRecord::Tampered)?;
+                Ok(ciphertext.len())
+            }
+            #[cfg(feature = "hybrid")]
+            Direction::Fernet(fernet) => {
+                fernet.decrypt(body, &mut self.plaintext)?;
+                Ok(self.plaintext.len())
+            }
         }
     }
 
