@@ -45,13 +45,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Relays between clients until Ctrl-C.
+    /// Relays between clients until Ctrl-C, at 127.0.0.1:7003 unless told otherwise.
     ///
     /// The first line on stdout is `listening on ADDR`; the log goes to stderr. Each client needs
     /// a file descriptor, and so does each connection that has not said hello (at most twice
     /// --max-clients of them): for 1000 clients run `ulimit -n 4096` first.
     Server(cli::ServerArgs),
-    /// Chats: what you type is said to the room, and @help shows what else there is.
+    /// Chats: what you type is said to the room, and @help shows what else there is. The server is
+    /// at 127.0.0.1:7003 unless an address is given.
     ///
     /// When input or output is no terminal, it reads and writes plain lines for scripts, needs
     /// --name, and leaves at the end of its input. Exit codes: 0 left, 1 the connection failed or
