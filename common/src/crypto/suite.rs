@@ -239,8 +239,10 @@ fn choose<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
 }
 
 fn check<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
-    let chosen = known::<T>(code, ["server", "client"])?
-        .filter(|chosen| own.is_none_or(|own| own == *chosen));
+    let chosen = match own {
+        Some(own) => Some(own).filter(|own| own.code() == code),
+        None => known(code, ["server", "client"])?,
+    };
     chosen.ok_or(NoSuite::NotAllowed { option: T::OPTION, code })
 }
 

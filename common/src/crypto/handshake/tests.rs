@@ -290,12 +290,8 @@ fn a_server_that_chooses_what_was_not_allowed_is_refused() {
             };
             let error = failed(c);
             let expected = NoSuite::NotAllowed { option, code };
-            assert!(matches!(&error, Error::NoSuite(no)  if *no == expected));
-            assert!(
-                error.to_string().contains("which this client did not allow"),
-                "{}",
-                error.to_string()
-            );
+            assert!(matches!(&error, Error::NoSuite(no) if *no == expected));
+            assert!(error.to_string().contains("which this client did not allow"), "{error}");
             assert!(matches!(failed(s), Error::Ended));
         }
     }
@@ -311,13 +307,13 @@ fn a_client_that_wants_what_the_server_has_not_is_told_both_names() {
     let (c, s) = shake(client, server, |_, _| {});
     let other = NoSuite::Other { option: "--kex", wanted: "x25519", spoken: "p256" };
     let (c, s) = (failed(c), failed(s));
-    assert!(matches!(&s, Error::NoSuite(no)  if *no == other));
-    assert!(matches!(&c, Error::Refused(text)  if *text == other.to_string()));
+    assert!(matches!(&s, Error::NoSuite(no) if *no == other));
+    assert!(matches!(&c, Error::Refused(text) if *text == other.to_string()));
     for code in [9, 255] {
         for (at, option) in [(37, "--kex"), (38, "--cipher")] {
             let (c, s) = shake_with(ANY, CLIENT_HELLO, |body| body[at] = code);
             let unknown = NoSuite::Unknown { option, code };
-            assert!(matches!(failed(s), Error::NoSuite(no)  if no == unknown));
+            assert!(matches!(failed(s), Error::NoSuite(no) if no == unknown));
             let text = failed(c).to_string();
             assert!(text.contains(&format!("{option} number {code}")), "{text}");
         }
