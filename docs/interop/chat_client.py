@@ -2,7 +2,7 @@
 """A second chat client, written from docs/protocol.md alone. Read the two side by side.
 
     chat_client.py ADDR NAME               at a server of stage 1, which is plaintext
-    chat_client.py ADDR NAME --secure      at one of stage 2 or 3; needs Python's package `cryptography`
+    chat_client.py ADDR NAME --secure      at one of stages 2 and 3; needs the package cryptography
         [--kex p256|x25519] [--cipher aes-256-cfb|aes-256-gcm]
 
 A line of input is said to the room; `@NAME text` is private, `@names` asks who is here, and `@quit`
@@ -94,7 +94,8 @@ class Secure:
         if frame is None:
             raise Broken("the server closed the connection during the handshake")
         if frame[0] == MESSAGE:  # a `bye`, in plaintext
-            raise Broken(f"the server refused the handshake: {escape(event(frame)['text'])}")
+            show_frame(frame)
+            raise Broken("the server refused the handshake")
         answer = frame[1:]
         if frame[0] != HANDSHAKE or answer[:5] != b"CHT2\x01" or len(answer) < 39:
             raise Broken("what the server answered is no handshake of this version")
@@ -157,8 +158,8 @@ def agree(kex, theirs):
     """A new key pair: our share, and the secret that it has in common with the server's share."""
     try:
         if kex == "x25519":
-            point, key = x25519.X25519PublicKey.from_public_bytes(theirs), x25519.X25519PrivateKey.generate()
-            secret = key.exchange(point)
+            key = x25519.X25519PrivateKey.generate()
+            secret = key.exchange(x25519.X25519PublicKey.from_public_bytes(theirs))
             if secret == bytes(32):
                 raise ValueError
             return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw), secret
@@ -172,7 +173,7 @@ def agree(kex, theirs):
         raise Broken(f"the server's share is not one of {kex}") from None
 
 
-# Events: which fields they have, and what is shown of them.
+# Events: their fields, and how each is shown. What others type is always in `text`.
 EVENTS = {
     "welcome": ("name people", None),
     "joined": ("name", "* {name} joined"),
@@ -190,14 +191,16 @@ EVENTS = {
     "typing": ("name", None),
     "notice": ("text", "* {text}"),
     "refused": ("text", "! {text}"),
-    "bye": ("reason text", None),
+    "bye": ("reason text", "! {text}"),
     "ping": ("", None),
     "pong": ("", None),
 }
+NAME = re.compile("[A-Za-z0-9_-]{1,20}")
+STATUS = {"normal": "", "dnd": " (dnd)", "away": " (away)"}
 
 
 def is_right(field, value):
-    """Whether the value of a field is of its type. ValueError: half a surrogate pair is no text."""
+    """Whether the value of a field is of its type; ValueError if it is half a surrogate pair."""
     if field == "people":
         return isinstance(value, list) and all(
             isinstance(person, dict)
@@ -210,8 +213,8 @@ def is_right(field, value):
     if not isinstance(value, str) or value.encode() is None:
         return False
     if field == "status":
-        return value in ("normal", "dnd", "away")
-    return field in ("type", "text", "sealed", "reason") or re.fullmatch("[A-Za-z0-9_-]{1,20}", value)
+        return value in STATUS
+    return field in ("type", "text", "sealed", "reason") or NAME.fullmatch(value)
 
 
 def event(frame):
@@ -223,20 +226,32 @@ def event(frame):
         return dict(pairs)
 
     came = json.loads(frame[1:].decode(), object_pairs_hook=undoubled)
-    if frame[0] != MESSAGE or not isinstance(came, dict) or not is_right("type", came.get("type")):
-        raise ValueError
-    if came["type"] not in EVENTS or came.keys() != {"type", *EVENTS[came["type"]][0].split()}:
+    if frame[0] != MESSAGE or not isinstance(came, dict):
         raise ValueError
     if not all(map(is_right, came.keys(), came.values())):
+        raise ValueError
+    fields, _ = EVENTS.get(came.get("type"), ("nothing", None))
+    if came.keys() != {"type", *fields.split()}:
         raise ValueError
     if "from" in came and "text" in came and not 1 <= len(came["text"].encode()) <= LONGEST_TEXT:
         raise ValueError
     return came
 
 
-def request(type, **fields):
-    text = json.dumps({"type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
-    return bytes([MESSAGE]) + text.encode()
+def show_frame(frame):
+    """Shows what is in a frame. Returns its type, or None if it is unreadable."""
+    try:
+        came = event(frame)
+    except (ValueError, RecursionError):
+        show(f"! unreadable message: {escape(frame[1:101].decode(errors='replace'))}")
+        return None
+    if "people" in came:
+        came["people"] = ", ".join(who["name"] + STATUS[who["status"]] for who in came["people"])
+    if "members" in came:
+        came["members"] = ", ".join(came["members"])
+    if line := EVENTS[came["type"]][1]:
+        show(line.format_map({field: escape(value) for field, value in came.items()}))
+    return came["type"]
 
 
 # What a terminal obeys, what reorders what a reader sees, and what is invisible.
@@ -254,6 +269,11 @@ def escape(text):
 def show(line):
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def request(type, **fields):
+    text = json.dumps({"type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
+    return bytes([MESSAGE]) + text.encode()
 
 
 class Chat:
@@ -291,16 +311,12 @@ class Chat:
                 self.outbox.put(request("say", text=typed))
         self.outbox.put(None)
 
-    def offer(self, frame):
-        """Sends a sign of life, unless the outbox is full: then what is in it is one."""
-        if not self.outbox.full():
-            self.outbox.put(frame)
-
     def listen(self, name, deadline):
-        """Says hello, and shows what comes until the server has taken all and ends, too."""
+        """Says hello, and shows what comes until the server has taken everything and ends, too."""
         self.outbox.put(request("hello", chat5=1, name=name))
         threading.Thread(target=self.write, daemon=True).start()
-        welcome, pinged, unreadable = False, False, 0
+        welcome = pinged = over = False
+        unreadable = 0
         while True:
             try:
                 frame = self.channel.receive(deadline)
@@ -310,35 +326,31 @@ class Chat:
                 self.offer(request("ping"))
                 pinged, deadline = True, deadline + TO_END - TO_PING
                 continue
-            if frame is None and self.leaving:
+            if frame is None and self.leaving and not over:
                 return
             if frame is None:
                 raise Broken("the server closed the connection")
             pinged, deadline = False, time.monotonic() + TO_PING
-            try:
-                came = event(frame)
-            except (ValueError, RecursionError):
-                show(f"! unreadable message: {escape(frame[1:101].decode(errors='replace'))}")
+            type = show_frame(frame)
+            if type is None:
                 unreadable += 1
-                if unreadable == UNREADABLE or not welcome:
-                    raise Broken("the server cannot be understood") from None
-                continue
-            if came["type"] == "bye":
-                raise Broken(escape(came["text"]))
-            if (came["type"] == "welcome") == welcome:
-                raise Broken("the server has to begin with a welcome, and say it once")
-            if not welcome:
-                threading.Thread(target=self.type, daemon=True).start()
+            if unreadable == UNREADABLE or (type is None and not welcome):
+                raise Broken("the server cannot be understood")
+            if not welcome and type not in ("welcome", "bye"):
+                raise Broken("the server does not begin with a welcome")
+            if type == "welcome" and not welcome:
                 welcome = True
-            if came["type"] == "ping":
+                threading.Thread(target=self.type, daemon=True).start()
+            if type == "ping":
                 self.offer(request("pong"))
-            if came.get("people"):
-                marks = {"normal": "", "dnd": " (dnd)", "away": " (away)"}
-                came["people"] = ", ".join(p["name"] + marks[p["status"]] for p in came["people"])
-            if came.get("members"):
-                came["members"] = ", ".join(came["members"])
-            if line := EVENTS[came["type"]][1]:
-                show(line.format(**{field: escape(value) for field, value in came.items()}))
+            over = over or type == "bye"
+
+    def offer(self, frame):
+        """Sends a sign of life, unless the outbox is full: what is in it is one, too."""
+        try:
+            self.outbox.put_nowait(frame)
+        except queue.Full:
+            pass
 
 
 def main():
@@ -350,8 +362,10 @@ def main():
     parser.add_argument("--cipher", choices=CIPHER, help="this cipher and no other")
     args = parser.parse_args()
     host, _, port = args.addr.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > 65_535:
         parser.error("ADDR is HOST:PORT, such as 127.0.0.1:7001")
+    if not NAME.fullmatch(args.name):
+        parser.error("a NAME has 1 to 20 letters, digits, _ or -")
     if (args.kex or args.cipher) and not args.secure:
         parser.error("--kex and --cipher need --secure")
     if args.secure and not Cipher:
@@ -368,6 +382,8 @@ def main():
         sys.exit(f"! {why}")
     except OSError as why:
         sys.exit(f"! {args.addr}: {why.strerror or why}")
+    except KeyboardInterrupt:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
