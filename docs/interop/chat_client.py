@@ -48,8 +48,11 @@ class Broken(Exception):
     """Why the connection cannot go on, in a sentence."""
 
 
+# 1. Frames. Here, a frame is `bytes`: its kind, then its body. Only `Plain` knows of lengths.
+
+
 class Plain:
-    """Frames on a TCP connection. Here, a frame is `bytes`: its kind, then its body."""
+    """Frames on a TCP connection."""
 
     def __init__(self, host, port):
         self.socket = socket.create_connection((host, port), timeout=TO_WELCOME)
@@ -84,8 +87,11 @@ class Plain:
             self.buffer += piece
 
 
+# 2. Records. `Secure` is used as `Plain` is, and nothing below knows which of them it has.
+
+
 class Secure:
-    """The same, each frame in a record of its own. To make one is to shake hands."""
+    """Frames in records, each in one of its own. Whoever makes one of these shakes hands."""
 
     def __init__(self, plain, kex, cipher, deadline):
         hello = b"CHT2\x01" + os.urandom(32) + bytes([KEX.get(kex, 0), CIPHER.get(cipher, 0)])
@@ -173,7 +179,9 @@ def agree(kex, theirs):
         raise Broken(f"the server's share is not one of {kex}") from None
 
 
-# Events: their fields, and how each is shown. What others type is always in `text`.
+# 3. Messages, and what a person sees of them.
+
+# The fields of each event, and how it is shown.
 EVENTS = {
     "welcome": ("name people", None),
     "joined": ("name", "* {name} joined"),
@@ -217,6 +225,12 @@ def is_right(field, value):
     return field in ("type", "text", "sealed", "reason") or NAME.fullmatch(value)
 
 
+def request(type, **fields):
+    """A message to the server, in a frame."""
+    text = json.dumps({"type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
+    return bytes([MESSAGE]) + text.encode()
+
+
 def event(frame):
     """The event in a frame. ValueError or RecursionError if there is none."""
 
@@ -230,9 +244,9 @@ def event(frame):
         raise ValueError
     if not all(map(is_right, came.keys(), came.values())):
         raise ValueError
-    fields, _ = EVENTS.get(came.get("type"), ("nothing", None))
-    if came.keys() != {"type", *fields.split()}:
+    if came.get("type") not in EVENTS or came.keys() != {"type", *EVENTS[came["type"]][0].split()}:
         raise ValueError
+    # What people write has bounds; what the server says (no `from`) has not.
     if "from" in came and "text" in came and not 1 <= len(came["text"].encode()) <= LONGEST_TEXT:
         raise ValueError
     return came
@@ -271,48 +285,18 @@ def show(line):
     sys.stdout.flush()
 
 
-def request(type, **fields):
-    text = json.dumps({"type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
-    return bytes([MESSAGE]) + text.encode()
+# 4. The chat.
 
 
 class Chat:
-    """One thread reads from the server, one from the person, and one writes to the server: a client
-    that does not read while it waits to write can block itself."""
+    """Three threads: one reads from the server, one from the person, and one writes to the server.
+    A client that does not read while it waits to write can block itself."""
 
     def __init__(self, channel):
-        self.channel, self.outbox, self.leaving = channel, queue.Queue(maxsize=64), False
+        self.channel, self.outbox, self.left = channel, queue.Queue(maxsize=64), False
 
-    def write(self):
-        try:
-            while frame := self.outbox.get():
-                self.channel.send(frame)
-            self.leaving = True
-            self.channel.finish()
-        except OSError:
-            pass  # `listen` sees it, too, and before it perhaps a `bye`.
-
-    def type(self):
-        # Python cannot end while a thread reads from its own `sys.stdin`.
-        for typed in open(0, "rb", closefd=False):
-            typed = typed.decode(errors="replace").rstrip("\r\n")
-            command, _, text = typed.partition(" ")
-            if typed == "@quit":
-                break
-            if typed == "@names":
-                self.outbox.put(request("names"))
-            elif typed.startswith("@") and text:
-                self.outbox.put(request("private", to=command[1:], text=text))
-            elif typed.startswith("@"):
-                show("! this client knows @names, @quit and @NAME text")
-            elif len(typed.encode()) > LONGEST_TEXT:
-                show(f"! a text has at most {LONGEST_TEXT} bytes")
-            elif typed:
-                self.outbox.put(request("say", text=typed))
-        self.outbox.put(None)
-
-    def listen(self, name, deadline):
-        """Says hello, and shows what comes until the server has taken everything and ends, too."""
+    def run(self, name, deadline):
+        """Chats until the person has left, and the server has taken everything and ends, too."""
         self.outbox.put(request("hello", chat5=1, name=name))
         threading.Thread(target=self.write, daemon=True).start()
         welcome = pinged = over = False
@@ -323,34 +307,60 @@ class Chat:
             except TimeoutError:
                 if pinged or not welcome:
                     raise
-                self.offer(request("ping"))
+                self.sign_of_life("ping")
                 pinged, deadline = True, deadline + TO_END - TO_PING
                 continue
-            if frame is None and self.leaving and not over:
+            if frame is None and self.left and not over:
                 return
             if frame is None:
                 raise Broken("the server closed the connection")
             pinged, deadline = False, time.monotonic() + TO_PING
-            type = show_frame(frame)
-            if type is None:
-                unreadable += 1
-            if unreadable == UNREADABLE or (type is None and not welcome):
+            came = show_frame(frame)
+            unreadable += came is None
+            if unreadable == UNREADABLE or (came is None and not welcome):
                 raise Broken("the server cannot be understood")
-            if not welcome and type not in ("welcome", "bye"):
+            if not welcome and came not in ("welcome", "bye"):
                 raise Broken("the server does not begin with a welcome")
-            if type == "welcome" and not welcome:
+            if came == "welcome" and not welcome:
                 welcome = True
-                threading.Thread(target=self.type, daemon=True).start()
-            if type == "ping":
-                self.offer(request("pong"))
-            over = over or type == "bye"
+                threading.Thread(target=self.read_person, daemon=True).start()
+            if came == "ping":
+                self.sign_of_life("pong")
+            over = over or came == "bye"
 
-    def offer(self, frame):
-        """Sends a sign of life, unless the outbox is full: what is in it is one, too."""
+    def sign_of_life(self, type):
         try:
-            self.outbox.put_nowait(frame)
+            self.outbox.put_nowait(request(type))
         except queue.Full:
-            pass
+            pass  # What the outbox is full of is a sign of life, too.
+
+    def read_person(self):
+        # Not `sys.stdin`: Python cannot end while a thread reads from that.
+        for line in open(0, "rb", closefd=False):
+            line = line.decode(errors="replace").rstrip("\r\n")
+            to, text = line[1:].partition(" ")[::2] if line.startswith("@") else ("", line)
+            if line == "@quit":
+                break
+            if line == "@names":
+                self.outbox.put(request("names"))
+            elif line.startswith("@") and not (NAME.fullmatch(to) and text):
+                show("! this client knows @names, @quit and @NAME text")
+            elif len(text.encode()) > LONGEST_TEXT:
+                show(f"! a text has at most {LONGEST_TEXT} bytes")
+            elif to:
+                self.outbox.put(request("private", to=to, text=text))
+            elif text:
+                self.outbox.put(request("say", text=text))
+        self.outbox.put(None)
+
+    def write(self):
+        try:
+            while frame := self.outbox.get():
+                self.channel.send(frame)
+            self.left = True
+            self.channel.finish()
+        except OSError:
+            pass  # `run` finds it, too, and before it perhaps a `bye`.
 
 
 def main():
@@ -369,7 +379,7 @@ def main():
     if (args.kex or args.cipher) and not args.secure:
         parser.error("--kex and --cipher need --secure")
     if args.secure and not Cipher:
-        parser.error("--secure needs Python's package `cryptography`")
+        parser.error("--secure needs Python's package cryptography")
     sys.stdout.reconfigure(encoding="utf-8")
     deadline = time.monotonic() + TO_WELCOME
     try:
@@ -377,7 +387,7 @@ def main():
         if args.secure:
             channel = Secure(channel, args.kex, args.cipher, deadline)
             print(channel.session, file=sys.stderr, flush=True)
-        Chat(channel).listen(args.name, deadline)
+        Chat(channel).run(args.name, deadline)
     except Broken as why:
         sys.exit(f"! {why}")
     except OSError as why:

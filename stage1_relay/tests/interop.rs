@@ -6,8 +6,14 @@
     reason = "a test may stop at the first surprise"
 )]
 
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::Path;
 
+use suite::PATIENCE;
 use suite::interop;
 use suite::interop::Setting;
 
@@ -102,6 +108,42 @@ fn it_gives_up_what_is_no_stream_of_frames() {
         });
         assert_eq!((code, stderr.replace('\r', "").as_str()), (Some(1), expected));
     }
+}
+
+/// What it writes, byte by byte, at a server that writes what it may: JSON in another form.
+#[test]
+fn it_answers_a_ping_and_ends_its_half_alone() {
+    if interop::is_left_out(false) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut alice = setting().python(listener.local_addr().unwrap(), "alice");
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+
+    expect(&mut stream, r#"{"type":"hello","chat5":1,"name":"alice"}"#);
+    let people = r#"[{"status":"away","name":"bob"},{"name":"alice","status":"normal"}]"#;
+    let welcome = format!(r#"{{"people":{people},"name":"alice","type":"welcome"}}"#);
+    stream.write_all(&frame(0x10, welcome.as_bytes())).unwrap();
+    alice.type_line("né!");
+    expect(&mut stream, r#"{"type":"say","text":"né!"}"#);
+    stream.write_all(&frame(0x10, br#" { "type" : "p\u0069ng" } "#)).unwrap();
+    expect(&mut stream, r#"{"type":"pong"}"#);
+
+    alice.end_input();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    stream.write_all(&frame(0x10, br#"{"text":"late","from":"bob","type":"said"}"#)).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let (code, lines, stderr) = alice.end();
+    assert_eq!((code, lines), (Some(0), vec!["bob: late".to_owned()]), "{stderr}");
+}
+
+#[track_caller]
+fn expect(stream: &mut TcpStream, message: &str) {
+    let mut sent = vec![0; 5 + message.len()];
+    stream.read_exact(&mut sent).unwrap();
+    let expected = frame(0x10, message.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&sent), String::from_utf8_lossy(&expected));
 }
 
 #[test]

@@ -102,8 +102,10 @@ pub fn they_chat(setting: &Setting<'_>) -> [String; 3] {
         assert_eq!(same["bob: ".len()..], heard["alice: ".len()..]);
         assert_eq!(heard["alice: ".len()..] == *text, !text.starts_with('\u{202e}'), "{heard}");
     }
-    bob.type_line(&format!("{longest}!"));
-    bob.expect(&["! a text has at most 4096 bytes"]);
+    for too_long in [format!("{longest}!"), format!("@alice {longest}!")] {
+        bob.type_line(&too_long);
+        bob.expect(&["! a text has at most 4096 bytes"]);
+    }
 
     for (sender, whom) in [("alice", "bob"), ("bob", "alice")] {
         let typed = format!("@{whom} {TEXT}");
