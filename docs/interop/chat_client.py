@@ -164,18 +164,19 @@ def agree(kex, theirs):
     """A new key pair: our share, and the secret that it has in common with the server's share."""
     try:
         if kex == "x25519":
+            point = x25519.X25519PublicKey.from_public_bytes(theirs)
             key = x25519.X25519PrivateKey.generate()
-            secret = key.exchange(x25519.X25519PublicKey.from_public_bytes(theirs))
-            if secret == bytes(32):
+            share = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+            secret = key.exchange(point)
+        else:
+            if len(theirs) != 65 or theirs[0] != 4:  # `from_encoded_point` takes other forms, too.
                 raise ValueError
-            return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw), secret
-        if len(theirs) != 65 or theirs[0] != 4:  # The next line would take other forms, too.
-            raise ValueError
-        point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), theirs)
-        key = ec.generate_private_key(ec.SECP256R1())
-        share = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        return share, key.exchange(ec.ECDH(), point)
-    except ValueError:  # `cryptography` raises it, too: not 32 bytes, not on the curve, all zero.
+            point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), theirs)
+            key = ec.generate_private_key(ec.SECP256R1())
+            share = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+            secret = key.exchange(ec.ECDH(), point)
+        return share, secret
+    except ValueError:  # `cryptography` checks the rest: on the curve, 32 bytes, not all zero.
         raise Broken(f"the server's share is not one of {kex}") from None
 
 

@@ -7,10 +7,22 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::path::Path;
+#[expect(dead_code, reason = "the client's side is the one in Python")]
+#[path = "../src/connection.rs"]
+mod connection;
 
+use std::path::Path;
+use std::thread;
+
+use common::frame::Outgoing;
+use common::limits::Limits;
+use common::outbox::Lane;
+use common::outbox::Outbox;
+use common::stream::Listener;
 use suite::interop;
 use suite::interop::Setting;
+
+use crate::connection::Settings;
 
 const KEXES: [&str; 2] = ["p256", "x25519"];
 const CIPHERS: [&str; 2] = ["aes-256-cfb", "aes-256-gcm"];
@@ -190,7 +202,7 @@ fn it_finds_what_was_changed_repeated_left_out_or_cut_off() {
     }
 }
 
-/// The same, unseen: nothing but a parser stands between the bytes and the screen.
+/// There, nothing but a parser stands between the bytes and the screen.
 #[test]
 fn it_does_not_find_it_under_cfb() {
     if interop::is_left_out(true) {
@@ -215,4 +227,49 @@ fn it_does_not_find_it_under_cfb() {
     assert_eq!((code, lines.len()), (Some(0), 1), "{stderr}");
     let unreadable = r#"! unreadable message: {"type":"joined","name":"alica""#;
     assert!(lines[0].starts_with(unreadable) || lines[0] == "* alica joined", "{lines:?}");
+
+    // An IV and nothing behind it is no record.
+    let (code, _, stderr) = interop::through(&setting, |number, mut frame| {
+        if number == 2 {
+            frame.truncate(5 + 16);
+            frame[3] = 1 + 16;
+        }
+        Some(frame)
+    });
+    let bad = "! a bad record: of another kind, empty, or after the close";
+    assert_eq!((code, stderr.lines().last()), (Some(1), Some(bad)));
+}
+
+/// A server that speaks in records and puts into them what belongs nowhere: a piece of a file, and a
+/// frame of the close's kind that is no close.
+#[test]
+fn it_cannot_read_other_kinds_in_records() {
+    if interop::is_left_out(true) {
+        return;
+    }
+    for (cipher, close) in [("aes-256-cfb", &[0x12][..]), ("aes-256-gcm", &[0x12, b'x'])] {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let python = ["--secure", "--cipher", cipher];
+        let mut alice = setting(&[], &[], &python).python(listener.address(), "alice");
+        let stream = listener.accept().unwrap();
+        let (mut sender, mut receiver, _) =
+            connection::accept(&stream, &Settings::default()).unwrap();
+        let outbox = Outbox::new(&Limits::for_client());
+        let push = |frame: &[u8]| outbox.push(Lane::Message, Outgoing::from(frame.to_vec()).into());
+        thread::scope(|scope| {
+            scope.spawn(|| sender.send_queued(&outbox).unwrap());
+            push(b"\x10{\"type\":\"welcome\",\"name\":\"alice\",\"people\":[]}");
+            alice.end_input();
+            while receiver.receive().unwrap().is_some() {}
+            for frame in [&b"\x11x"[..], close, b"\x10{\"type\":\"left\",\"name\":\"bob\"}"] {
+                push(frame);
+            }
+            outbox.finish();
+        });
+        stream.finish();
+        let unreadable = |of: &[u8]| format!("! unreadable message: {}", of.escape_ascii());
+        alice.expect(&[&unreadable(b"x"), &unreadable(&close[1..]), "* bob left"]);
+        let (code, lines, stderr) = alice.end();
+        assert_eq!((code, lines), (Some(0), Vec::new()), "{stderr}");
+    }
 }
