@@ -23,7 +23,7 @@ use crate::process::ServerProgram;
 const CLIENT: &str = "docs/interop/chat_client.py";
 
 /// What both clients have to bring through unharmed.
-const TEXT: &str = "grüße, 世界 🦀 \"\\\" {name} %s \u{e9}";
+const TEXT: &str = "grüße, 世界 🦀 \"\\\" {name} %s e\u{301}";
 
 /// A stage's binary, and the options of the three programs.
 pub struct Setting<'a> {
@@ -39,7 +39,7 @@ pub struct Setting<'a> {
 
 impl Setting<'_> {
     /// The stage's server, on a free port.
-    pub fn serve(&self) -> ServerProgram {
+    fn serve(&self) -> ServerProgram {
         let mut command = Command::new(self.binary);
         command.args(["server", "--listen", "127.0.0.1:0"]).args(self.server);
         ServerProgram::from(Program::start_command(&mut command))
@@ -65,13 +65,15 @@ impl Setting<'_> {
 /// Whether a test has to do without Python, or without its package `cryptography` where that is
 /// needed; then it says so, and in CI (`CI` is set) it fails.
 pub fn is_left_out(needs_cryptography: bool) -> bool {
-    let module = if needs_cryptography { "cryptography" } else { "json" };
-    let has = python().args(["-c", &format!("import {module}")]).output();
-    if has.is_ok_and(|output| output.status.success()) {
+    let (import, what) = match needs_cryptography {
+        true => ("import cryptography", "Python 3 with its package `cryptography`"),
+        false => ("", "Python 3"),
+    };
+    if python().args(["-c", import]).output().is_ok_and(|output| output.status.success()) {
         return false;
     }
-    assert!(env::var_os("CI").is_none(), "CI needs Python 3 with its package {module}");
-    println!("left out: Python 3 with its package {module} is not installed");
+    assert!(env::var_os("CI").is_none(), "CI needs {what}");
+    println!("left out: {what} is not installed");
     true
 }
 
