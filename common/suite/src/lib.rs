@@ -9,7 +9,8 @@
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
 //!
-//! Beside them, [`pages`] checks what the documentation says.
+//! Beside them, [`pages`] checks what the documentation says, and [`interop`] lets a client in another
+//! language talk with the stage's own.
 
 // A scenario is a test, although it is not compiled as one here.
 #![allow(
@@ -18,6 +19,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::missing_panics_doc,
     reason = "a scenario stops at the first surprise"
 )]
@@ -30,6 +32,7 @@ pub mod exhaustion;
 #[cfg(unix)]
 pub mod face;
 pub mod hostile;
+pub mod interop;
 pub mod limits;
 pub mod pages;
 pub mod peer;
