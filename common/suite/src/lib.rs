@@ -9,7 +9,7 @@
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
 //!
-//! Beside them, [`pages`] checks what the documentation says.
+//! Beside them, [`pages`] checks what the documentation says, and [`tour`] what a guided tour says.
 
 // A scenario is a test, although it is not compiled as one here.
 #![allow(
@@ -34,8 +34,11 @@ pub mod pages;
 pub mod peer;
 pub mod process;
 pub mod server;
+#[cfg(feature = "crypto")]
+pub mod sessions;
 pub mod slow;
 pub mod terminal;
+pub mod tour;
 
 use std::path::Path;
 use std::time::Duration;
