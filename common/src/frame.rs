@@ -79,6 +79,12 @@ pub enum BadRecord {
     /// It was changed, repeated, moved, or another is missing.
     #[error("an encrypted record was changed, repeated, moved or left out on its way")]
     Tampered,
+    /// It was changed; the cipher does not notice more.
+    #[error("an encrypted record was changed on its way")]
+    Changed,
+    /// It has not the form that the cipher gives it.
+    #[error("an encrypted record is no Fernet token")]
+    NotAToken,
     /// Something came after the end that the other side had sealed.
     #[error("a record came after the end of the session")]
     AfterTheEnd,
@@ -245,7 +251,8 @@ impl<R: Read> Reader<R> {
         let read = self.stream.read(free)?;
         self.wanted = match read {
             read if read == free.len() => (size * 2).min(HEADER + MAX_LENGTH),
-            read if read < size / 4 => (size / 2).max(BUFFER),
+            // All that is held counts: the rest of a frame may be small, and more of its size come.
+            read if self.end + read < size / 4 => (size / 2).max(BUFFER),
             _ => size,
         };
         self.end += read;

@@ -309,7 +309,7 @@ fn fits_sealed(sealed: &str) -> bool {
     let digits = "0123456789abcdefABCDEF";
     sealed.chars().all(|c| digits.contains(c))
         && (90..=8280).contains(&sealed.len())
-        && sealed.len() % 2 == 0
+        && sealed.len().is_multiple_of(2)
 }
 
 fn each(to: &[PeerId], event: &Event) -> Read {

@@ -38,10 +38,11 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
     // <- "CHT2" 01, random_s, those that the server chose, share_s
     let (suite, share_s) = handshake.receive_answer(settings.allowed)?;
     // -> share_c
-    let (private, share_c) = crypto::Private::generate(suite.kex, &mut handshake.rng);
+    let (private, share_c) = crypto::Private::answer(suite.kex, &share_s, &mut handshake.rng)?;
     handshake.send(&share_c)?;
+    // <- with --kex rsa2048-client: the secret, encrypted to share_c
 
-    let session = handshake.derive(suite, &private.agree(&share_s)?);
+    let session = handshake.derive(suite, private, &share_s)?;
     settings.keylog.write(&session)?;
     logging::say(&session);
     let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.rng);
@@ -57,12 +58,13 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     // <- "CHT2" 01, random_c, the key exchange and the cipher that the client allows
     let suite = handshake.receive_hello(settings.allowed)?;
     // -> "CHT2" 01, random_s, those that this server chooses, share_s
-    let (private, share_s) = crypto::Private::generate(suite.kex, &mut handshake.rng);
+    let (private, share_s) = crypto::Private::generate(suite.kex, settings, &mut handshake.rng)?;
     handshake.answer_hello(suite, &share_s)?;
     // <- share_c
     let share_c = handshake.receive()?;
+    // -> with --kex rsa2048-client: the secret, encrypted to share_c
 
-    let session = handshake.derive(suite, &private.agree(&share_c)?);
+    let session = handshake.derive(suite, private, &share_c)?;
     settings.keylog.write(&session)?;
     log::info!("{}: {session}", stream.peer());
     let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.rng);

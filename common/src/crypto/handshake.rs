@@ -5,6 +5,7 @@
 //! C→S  "CHT2" 01  random_c(32)  kex  cipher             what the client allows, 00 = any
 //! S→C  "CHT2" 01  random_s(32)  kex  cipher  share_s    what the server chose
 //! C→S  share_c
+//! S→C  the secret                                       with rsa2048-client: encrypted to share_c
 //! ```
 //!
 //! Every body is hashed into the transcript, in the order in which it crosses the wire.
@@ -22,8 +23,10 @@ use sha2::Digest;
 use sha2::Sha256;
 use thiserror::Error;
 
-use crate::crypto::Secret;
+use crate::crypto::Private;
 use crate::crypto::Session;
+use crate::crypto::kex::BadShare;
+use crate::crypto::kex::Last;
 use crate::crypto::suite::Allowed;
 use crate::crypto::suite::NoSuite;
 use crate::crypto::suite::Suite;
@@ -44,6 +47,8 @@ const VERSION: u8 = 1;
 const HELLO: usize = MAGIC.len() + 1 + 32 + 2;
 /// Most bytes of what cannot be understood that an error quotes.
 const QUOTED: usize = 40;
+/// Most bytes of the other side's reason that an error repeats.
+const REASON: usize = 300;
 
 /// Why there is no handshake.
 #[derive(Debug, Error)]
@@ -54,7 +59,7 @@ pub enum Error {
     /// The stream ended.
     #[error("the other side ended the connection during the handshake")]
     Ended,
-    /// The other side says why it does not go on.
+    /// The other side says why it does not go on; escaped and not too long, for it goes to the log.
     #[error("{0}")]
     Refused(String),
     /// A frame that has no place here.
@@ -75,6 +80,9 @@ pub enum Error {
     /// There is no suite that both allow.
     #[error(transparent)]
     NoSuite(#[from] NoSuite),
+    /// The other side's share makes no secret.
+    #[error(transparent)]
+    Share(#[from] BadShare),
 }
 
 impl From<io::Error> for Error {
@@ -189,16 +197,37 @@ impl<R: Read, W: Write> Handshake<R, W> {
                 Ok(frame.body.to_vec())
             }
             frame::MESSAGE => match message::decode(frame) {
-                Ok(Event::Bye(bye)) => Err(Error::Refused(bye.text)),
+                Ok(Event::Bye(bye)) => {
+                    let why = escape::bytes(bye.text.as_bytes(), REASON);
+                    Err(Error::Refused(why))
+                }
                 _ => Err(Error::NotAHandshake(frame::MESSAGE)),
             },
             kind => Err(Error::NotAHandshake(kind)),
         }
     }
 
-    /// The session that follows from the secret and from all that was said.
-    pub fn derive(&self, suite: Suite, secret: &Secret) -> Session {
-        Session::derive(suite, self.random_c, self.transcript.clone().finalize().into(), secret)
+    /// The session that follows from the key exchange and from all that was said. Where the
+    /// exchange has a last body, that is sent or received first.
+    ///
+    /// # Errors
+    /// If the other side's share makes no secret, or the stream fails.
+    pub fn derive(
+        &mut self,
+        suite: Suite,
+        private: Private,
+        share: &[u8],
+    ) -> Result<Session, Error> {
+        let secret = match private.last(share)? {
+            Last::Nothing => private.agree(share)?,
+            Last::Send(body) => {
+                self.send(&body)?;
+                private.agree(share)?
+            }
+            Last::Receive => private.agree(&self.receive()?)?,
+        };
+        let salt = self.transcript.clone().finalize().into();
+        Ok(Session::derive(suite, self.random_c, salt, &secret))
     }
 
     /// A hello without a share, and the random bytes in it.
@@ -226,9 +255,12 @@ impl<R: Read, W: Write> Handshake<R, W> {
 
 /// The random bytes and the suite's codes in a hello, and what follows them.
 fn parse(hello: &[u8]) -> Result<(Random, [u8; 2], &[u8]), Error> {
-    let rest = hello.strip_prefix(MAGIC);
-    let rest = rest.ok_or_else(|| Error::Magic(escape::bytes(hello, QUOTED)))?;
     let short = || Error::Length(hello.len());
+    let rest = match hello.strip_prefix(MAGIC) {
+        Some(rest) => rest,
+        None if hello.is_empty() => return Err(short()),
+        None => return Err(Error::Magic(escape::bytes(hello, QUOTED))),
+    };
     let (version, rest) = rest.split_first().ok_or_else(short)?;
     if *version != VERSION {
         return Err(Error::Version(*version));
@@ -237,3 +269,6 @@ fn parse(hello: &[u8]) -> Result<(Random, [u8; 2], &[u8]), Error> {
     let (codes, rest) = rest.split_first_chunk().ok_or_else(short)?;
     Ok((*random, *codes, rest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,6 @@ impl KeyLog {
         file.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

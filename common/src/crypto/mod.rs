@@ -8,20 +8,30 @@
 //! | [`suite`] | which key exchanges and ciphers there are, and how two sides agree on one of each |
 //! | [`handshake`] | the messages of the handshake, and the transcript that hashes them |
 //! | [`kex`] | key exchange: two shares become one secret |
+//! | `rsa` | with the feature `hybrid`: key exchange by encryption with a public key |
 //! | [`schedule`] | the key schedule: one secret becomes a key for each direction |
 //! | [`record`] | what protects the frames after that |
+//! | `fernet` | with the feature `hybrid`: the tokens that protect them under `fernet` |
 //! | [`secret`] | text under a key that two people know and the server does not |
 //! | [`options`] | the part of the command line for this |
 //! | [`keylog`] | session keys in a file, for Wireshark |
 
+#[cfg(feature = "hybrid")]
+pub mod fernet;
 pub mod handshake;
 pub mod kex;
 pub mod keylog;
 pub mod options;
 pub mod record;
+#[cfg(feature = "hybrid")]
+pub mod rsa;
 pub mod schedule;
 pub mod secret;
 pub mod suite;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use handshake::Handshake;
 pub use kex::Private;
@@ -70,7 +80,8 @@ pub fn unhex(hex: &str) -> Option<Vec<u8>> {
 
 /// Bytes as two hexadecimal digits each.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
+    // Of a key, a string that grew would leave copies behind that nobody wipes.
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // A String takes everything.
         let _ = write!(hex, "{byte:02x}");
         hex

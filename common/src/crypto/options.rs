@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::crypto::keylog::KeyLog;
+#[cfg(feature = "hybrid")]
+use crate::crypto::rsa::ServerKey;
 use crate::crypto::suite::Allowed;
 use crate::crypto::suite::Cipher;
 use crate::crypto::suite::Kex;
@@ -33,6 +35,9 @@ pub struct Settings {
     pub allowed: Allowed,
     /// Where session keys go.
     pub keylog: KeyLog,
+    /// A server's key for `rsa2048-server`.
+    #[cfg(feature = "hybrid")]
+    pub rsa: ServerKey,
 }
 
 impl Options {
@@ -42,16 +47,15 @@ impl Options {
     /// If the file cannot be opened.
     pub fn settings(&self) -> io::Result<Settings> {
         let allowed = Allowed { kex: self.kex, cipher: self.cipher };
-        let Some(path) = &self.keylog else {
-            return Ok(Settings { allowed, keylog: KeyLog::default() });
-        };
-        let keylog = KeyLog::append(path).map_err(|error| {
+        let mut settings = Settings { allowed, ..Settings::default() };
+        let Some(path) = &self.keylog else { return Ok(settings) };
+        settings.keylog = KeyLog::append(path).map_err(|error| {
             io::Error::new(error.kind(), format!("--keylog {}: {error}", path.display()))
         })?;
         logging::say(format_args!(
             "warning: session keys are written to {}; who has it and a capture reads everything",
             path.display()
         ));
-        Ok(Settings { allowed, keylog })
+        Ok(settings)
     }
 }

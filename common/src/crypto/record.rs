@@ -6,14 +6,23 @@
 //! | `aes-256-cfb` | IV, 16 random bytes · ciphertext | nothing: a flipped bit of the ciphertext flips the same bit of the plaintext and garbles the 16 bytes after its block |
 //! | `aes-256-gcm` | ciphertext · tag, 16 bytes | every change; a record that is repeated, left out or moved |
 //!
+//! With the feature `hybrid` also:
+//!
+//! | `Cipher` | body of the record | noticed |
+//! |---|---|---|
+//! | `fernet` | a token, in ASCII | changes within a record; **not** that a record is repeated, left out or moved, nor where the end was |
+//!
 //! The nonce of GCM is four zero bytes and the number of the record in its direction, from 0, as
 //! u64 big-endian. It is never on the wire: both sides count.
 //!
-//! Where changes are noticed, each direction ends with a record that holds a frame of kind `12`, so
-//! that nobody else can end it unnoticed.
+//! Under GCM each direction ends with a record that holds a frame of kind `12`, so that nobody else
+//! can end it unnoticed. Fernet has no number of a record that could show it, only a time, which says
+//! when the sender believes to have made it.
 
 use std::io;
 use std::io::Write;
+#[cfg(feature = "hybrid")]
+use std::time::SystemTime;
 
 use aes::Aes256;
 use aes_gcm::Aes256Gcm;
@@ -24,6 +33,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use crate::crypto::Secret;
+#[cfg(feature = "hybrid")]
+use crate::crypto::fernet::Fernet;
 use crate::crypto::suite::Cipher;
 use crate::frame;
 use crate::frame::BadRecord;
@@ -34,6 +45,8 @@ use crate::logging;
 /// Bytes of an initialisation vector, and of a tag.
 const IV: usize = 16;
 const TAG: usize = 16;
+/// Most bytes of kind · body that a frame has room for beside its own kind and one of those.
+const LONGEST: usize = frame::MAX_LENGTH - 1 - TAG;
 
 /// The sending half.
 pub struct Encryptor {
@@ -52,7 +65,12 @@ pub struct Decryptor {
 /// A key, ready for use.
 enum Direction {
     Cfb(Box<Aes256>),
-    Gcm { key: Box<Aes256Gcm>, count: u64 },
+    Gcm {
+        key: Box<Aes256Gcm>,
+        count: u64,
+    },
+    #[cfg(feature = "hybrid")]
+    Fernet(Box<Fernet>),
 }
 
 impl Direction {
@@ -62,6 +80,8 @@ impl Direction {
             Cipher::Gcm => {
                 Direction::Gcm { key: Box::new(Aes256Gcm::new(key.expose().into())), count: 0 }
             }
+            #[cfg(feature = "hybrid")]
+            Cipher::Fernet => Direction::Fernet(Box::new(Fernet::new(key))),
         }
     }
 }
@@ -85,8 +105,13 @@ impl Encryptor {
     /// Adds a record that holds `payload`, kind · body, to what `frames` is to write.
     ///
     /// # Errors
-    /// If there have been as many records as there are nonces, or the payload is too long.
+    /// If there have been as many records as there are nonces, or the payload is empty or too long;
+    /// nothing is added then.
     pub fn push<W: Write>(&mut self, frames: &mut Writer<W>, payload: &[u8]) -> io::Result<()> {
+        // What cannot be sent gets no number: the other side counts what comes.
+        if !(1..=LONGEST).contains(&payload.len()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         logging::frame(frames.peer(), "-> within", payload);
         frames.push_with(frame::RECORD, |body| {
             self.body(payload, body).map_err(|bad| io::Error::other(frame::Error::from(bad)))
@@ -124,6 +149,13 @@ impl Encryptor {
                 let sealed = key.encrypt_inout_detached(&nonce.into(), &[], ciphertext.into());
                 let tag = sealed.map_err(|_| BadRecord::TooMany)?;
                 body.extend_from_slice(&tag);
+            }
+            #[cfg(feature = "hybrid")]
+            Direction::Fernet(fernet) => {
+                let mut iv = [0; IV];
+                self.rng.fill_bytes(&mut iv);
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                fernet.encrypt(now.unwrap_or_default().as_secs(), &iv, payload, body)?;
             }
         }
         Ok(())
@@ -181,6 +213,8 @@ impl Decryptor {
                     return Err(BadRecord::Tampered.into());
                 }
             }
+            #[cfg(feature = "hybrid")]
+            Direction::Fernet(fernet) => fernet.decrypt(record.body, &mut self.plaintext)?,
         }
         match self.plaintext.split_first() {
             None => Err(BadRecord::TooShort.into()),
@@ -203,3 +237,6 @@ impl Decryptor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ fn fingerprint(salt: &[u8; 32]) -> String {
     let groups = groups.map(|bytes| format!("{:05}", number(bytes) % DIGITS));
     groups.collect::<Vec<_>>().join("-")
 }
+
+#[cfg(test)]
+mod tests;

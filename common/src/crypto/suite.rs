@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use clap::ValueEnum;
 use thiserror::Error;
@@ -20,6 +21,14 @@ pub enum Kex {
     /// Ephemeral X25519
     #[value(name = "x25519")]
     X25519,
+    /// The client encrypts a secret to the RSA key that the server has while it runs
+    #[cfg(feature = "hybrid")]
+    #[value(name = "rsa2048-server")]
+    RsaServer,
+    /// The server encrypts a secret to an RSA key that the client makes for this connection
+    #[cfg(feature = "hybrid")]
+    #[value(name = "rsa2048-client")]
+    RsaClient,
 }
 
 /// A cipher.
@@ -31,6 +40,10 @@ pub enum Cipher {
     /// Encrypts and authenticates
     #[value(name = "aes-256-gcm")]
     Gcm,
+    /// Tokens of AES-128-CBC and HMAC: notices changes, but not what is missing or repeated
+    #[cfg(feature = "hybrid")]
+    #[value(name = "fernet")]
+    Fernet,
 }
 
 /// One of the two things that make up a suite.
@@ -39,6 +52,8 @@ pub trait Choice: ValueEnum + Copy + PartialEq {
     const OPTION: &'static str;
     /// What the server takes where both sides allow any.
     const DEFAULT: Self;
+    /// The bytes for those that take the feature `hybrid`.
+    const HYBRID: RangeInclusive<u8>;
 
     /// The byte for it in a hello.
     fn code(self) -> u8;
@@ -50,11 +65,16 @@ pub trait Choice: ValueEnum + Copy + PartialEq {
 impl Choice for Kex {
     const OPTION: &'static str = "--kex";
     const DEFAULT: Kex = Kex::P256;
+    const HYBRID: RangeInclusive<u8> = 3..=4;
 
     fn code(self) -> u8 {
         match self {
             Kex::P256 => 1,
             Kex::X25519 => 2,
+            #[cfg(feature = "hybrid")]
+            Kex::RsaServer => 3,
+            #[cfg(feature = "hybrid")]
+            Kex::RsaClient => 4,
         }
     }
 
@@ -62,6 +82,10 @@ impl Choice for Kex {
         match self {
             Kex::P256 => "p256",
             Kex::X25519 => "x25519",
+            #[cfg(feature = "hybrid")]
+            Kex::RsaServer => "rsa2048-server",
+            #[cfg(feature = "hybrid")]
+            Kex::RsaClient => "rsa2048-client",
         }
     }
 }
@@ -69,11 +93,14 @@ impl Choice for Kex {
 impl Choice for Cipher {
     const OPTION: &'static str = "--cipher";
     const DEFAULT: Cipher = Cipher::Cfb;
+    const HYBRID: RangeInclusive<u8> = 3..=3;
 
     fn code(self) -> u8 {
         match self {
             Cipher::Cfb => 1,
             Cipher::Gcm => 2,
+            #[cfg(feature = "hybrid")]
+            Cipher::Fernet => 3,
         }
     }
 
@@ -81,6 +108,8 @@ impl Choice for Cipher {
         match self {
             Cipher::Cfb => "aes-256-cfb",
             Cipher::Gcm => "aes-256-gcm",
+            #[cfg(feature = "hybrid")]
+            Cipher::Fernet => "fernet",
         }
     }
 }
@@ -139,6 +168,21 @@ pub enum NoSuite {
         /// The number.
         code: u8,
     },
+    /// A number in the other side's hello that this program could know.
+    #[error(
+        "the {other} wants {option} number {code}, which this {side} knows only when it is built \
+         with `--features hybrid`"
+    )]
+    NotBuilt {
+        /// Who wants it: the client or the server.
+        other: &'static str,
+        /// Who does not know it.
+        side: &'static str,
+        /// `--kex` or `--cipher`.
+        option: &'static str,
+        /// The number.
+        code: u8,
+    },
     /// A number in a server's hello that the client did not allow.
     #[error("the server chose {option} number {code}, which this client did not allow")]
     NotAllowed {
@@ -184,7 +228,8 @@ fn choose<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
         return Ok(own.unwrap_or(T::DEFAULT));
     }
     let option = T::OPTION;
-    let wanted = known::<T>(code).ok_or(NoSuite::Unknown { option, code })?;
+    let wanted =
+        known::<T>(code, ["client", "server"])?.ok_or(NoSuite::Unknown { option, code })?;
     match own {
         Some(own) if own != wanted => {
             Err(NoSuite::Other { option, wanted: wanted.name(), spoken: own.name() })
@@ -194,12 +239,18 @@ fn choose<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
 }
 
 fn check<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
-    let chosen = known::<T>(code).filter(|chosen| own.is_none_or(|own| own == *chosen));
+    let chosen = known::<T>(code, ["server", "client"])?
+        .filter(|chosen| own.is_none_or(|own| own == *chosen));
     chosen.ok_or(NoSuite::NotAllowed { option: T::OPTION, code })
 }
 
-fn known<T: Choice>(code: u8) -> Option<T> {
-    T::value_variants().iter().copied().find(|value| value.code() == code)
+fn known<T: Choice>(code: u8, [other, side]: [&'static str; 2]) -> Result<Option<T>, NoSuite> {
+    match T::value_variants().iter().copied().find(|value| value.code() == code) {
+        None if T::HYBRID.contains(&code) => {
+            Err(NoSuite::NotBuilt { other, side, option: T::OPTION, code })
+        }
+        known => Ok(known),
+    }
 }
 
 #[cfg(test)]
@@ -216,8 +267,8 @@ mod tests {
     fn the_server_chooses_within_what_the_client_allows() {
         let default = Suite { kex: Kex::P256, cipher: Cipher::Cfb };
         assert_eq!(ALL.choose(ALL.codes()), Ok(default));
-        for kex in [Kex::P256, Kex::X25519] {
-            for cipher in [Cipher::Cfb, Cipher::Gcm] {
+        for &kex in Kex::value_variants() {
+            for &cipher in Cipher::value_variants() {
                 let (suite, pinned) = (Suite { kex, cipher }, pinned(kex, cipher));
                 assert_eq!(ALL.choose(pinned.codes()), Ok(suite), "the client's wish");
                 assert_eq!(pinned.choose(ALL.codes()), Ok(suite), "the server's wish");
@@ -236,9 +287,37 @@ mod tests {
         let refused = server.choose([1, 1]).unwrap_err().to_string();
         assert!(refused.contains("--cipher aes-256-cfb"), "{refused}");
         assert!(refused.contains("--cipher aes-256-gcm"), "{refused}");
-        for code in 3..=255 {
+        for code in 4..=255 {
             assert_eq!(ALL.choose([0, code]), Err(NoSuite::Unknown { option: "--cipher", code }));
         }
+        for code in 5..=255 {
+            assert_eq!(ALL.choose([code, 0]), Err(NoSuite::Unknown { option: "--kex", code }));
+        }
+    }
+
+    #[cfg(not(feature = "hybrid"))]
+    #[test]
+    fn who_was_built_without_a_suite_says_what_it_takes() {
+        for (codes, option) in [([3, 1], "--kex"), ([4, 1], "--kex"), ([1, 3], "--cipher")] {
+            let code = codes[0].max(codes[1]);
+            let expected = |other, side| Err(NoSuite::NotBuilt { other, side, option, code });
+            assert_eq!(ALL.choose(codes), expected("client", "server"));
+            assert_eq!(ALL.check(codes), expected("server", "client"));
+        }
+        let refused = ALL.choose([3, 0]).unwrap_err().to_string();
+        assert!(
+            refused.contains("the client wants --kex number 3, which this server"),
+            "{refused}"
+        );
+        assert!(refused.contains("--features hybrid"), "{refused}");
+    }
+
+    #[cfg(feature = "hybrid")]
+    #[test]
+    fn what_the_feature_adds_has_its_numbers() {
+        let codes = |kex, cipher| Suite { kex, cipher }.codes();
+        assert_eq!(codes(Kex::RsaServer, Cipher::Fernet), [3, 3]);
+        assert_eq!(codes(Kex::RsaClient, Cipher::Fernet), [4, 3]);
     }
 
     #[test]

@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_frame_is_shown_in_parts() {
-        let frame = [b"\0\0\0\x15\x14ab".as_slice(), &[7; 18]].concat();
+        let frame = [b"\0\0\0\x15\x20ab".as_slice(), &[7; 18]].concat();
         let expected = [
-            "00 00 00 15  length: 21 bytes follow   14  kind: handshake".to_owned(),
+            "00 00 00 15  length: 21 bytes follow   20  kind: handshake".to_owned(),
             format!("{:47}  two letters", "61 62"),
             format!("{}  the rest", ["07"; 16].join(" ")),
             "07 07".to_owned(),

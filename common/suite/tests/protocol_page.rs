@@ -5,16 +5,27 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test may stop at the first surprise; this covers its helpers"
 )]
 
+#[path = "protocol_page/examples.rs"]
+mod examples;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::env;
 use std::fmt::Display;
+use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
+use common::crypto::suite::Allowed;
+use common::crypto::suite::Choice;
+use common::crypto::suite::Cipher;
+use common::crypto::suite::Kex;
+use common::crypto::unhex;
 use common::escape;
 use common::frame;
 use common::limits::Limits;
@@ -35,10 +46,12 @@ use suite::pages::Project;
 use suite::pages::hex;
 use suite::pages::hex::Message;
 
+use crate::examples::Example;
+
 /// The words of an enum on the wire. A variant that is not listed here does not compile; one that
 /// is listed has to be on the page.
 macro_rules! words {
-    ($name:ident, $type:ident: $($variant:ident $word:literal)*) => {
+    ($name:ident, $type:ident: $($variant:ident $word:literal)* $(, never $never:ident)?) => {
         mod $name {
             use super::$type;
 
@@ -47,6 +60,7 @@ macro_rules! words {
             pub fn word(of: &$type) -> &'static str {
                 match of {
                     $($type::$variant { .. } => $word,)*
+                    $($type::$never { .. } => unreachable!("it is never on the wire"),)?
                 }
             }
         }
@@ -57,6 +71,7 @@ words! { request, Request:
     Hello "hello"
     Say "say"
     Private "private"
+    Secret "secret"
     Names "names"
     Status "status"
     GroupSet "group-set"
@@ -74,6 +89,7 @@ words! { event, Event:
     Left "left"
     Said "said"
     Private "private"
+    Secret "secret"
     Group "group"
     Names "names"
     Status "status"
@@ -86,7 +102,8 @@ words! { event, Event:
     Refused "refused"
     Bye "bye"
     Ping "ping"
-    Pong "pong"
+    Pong "pong",
+    never Opened
 }
 
 words! { reason, Reason:
@@ -205,6 +222,76 @@ fn the_words_in_tables_and_lists_are_those_of_the_code() {
 }
 
 #[test]
+fn sessions_and_secrets_are_what_the_code_makes_of_the_same_input() {
+    let page = page();
+    for (name, (example, _)) in sessions(&page) {
+        expect_block(&page, &format!("bytes {name}"), &example.shown);
+        if name == "p256" {
+            let is_log = |block: &&Block| block.line.section == "The key log";
+            let log = page.blocks.iter().find(is_log).expect("docs/protocol.md: a key log");
+            expect_text(log, &example.keylog);
+        }
+    }
+    let (shown, sealed) =
+        examples::secret("correct-horse-battery", "meet me at noon", "alice", "bob");
+    expect_block(&page, "bytes secret", &shown);
+    for section in ["Requests", "Events"] {
+        let block = example_of(&page, section, "secret");
+        let shown = json(block).get("sealed").and_then(Value::as_str).and_then(unhex);
+        if shown.as_ref() != Some(&sealed) {
+            let sealed = sealed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            wrong(block, format!("what is sealed in the example is {sealed}"));
+        }
+    }
+}
+
+#[test]
+fn a_refused_handshake_ends_with_the_bye_on_the_page() {
+    let page = page();
+    let block = example_of(&page, "The handshake", "bye");
+    match hex::message(block) {
+        Ok((Message::Event(event), frame)) => {
+            let refusal = examples::refusal();
+            assert_eq!(event, examples::event(&refusal), "line {}", block.line.number);
+            assert_eq!(frame, refusal);
+        }
+        _ => wrong(block, "this has to be a `bye`"),
+    }
+}
+
+#[test]
+fn the_numbers_of_suites_are_those_of_the_code() {
+    fn check<T: Choice>(page: &Page) {
+        for value in T::value_variants() {
+            let (number, name) = (format!("`{:02x}`", value.code()), format!("`{}`", value.name()));
+            let rows = page.rows("The handshake", "");
+            let listed = rows.iter().any(|row| row.starts_with(&[&number, &name]));
+            assert!(listed, "docs/protocol.md, The handshake: add a row | {number} | {name} | …");
+        }
+    }
+    let page = page();
+    check::<Kex>(&page);
+    check::<Cipher>(&page);
+}
+
+/// Written from the page alone, in another language with another library; it reads the page.
+#[test]
+fn another_implementation_gets_what_the_page_shows() {
+    let python = if cfg!(windows) { "python" } else { "python3" };
+    let script = Project::this().root.join("docs/interop/check_protocol_page.py");
+    let has_what_it_needs = Command::new(python).arg(&script).arg("--needs").output();
+    if !has_what_it_needs.is_ok_and(|output| output.status.success()) {
+        assert!(env::var_os("CI").is_none(), "CI needs {python} with what the script imports");
+        println!("left out: {python} is not installed, or not all that the script imports");
+        return;
+    }
+    let output = Command::new(python).arg(&script).output().expect("it ran before");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{shown}{failed}");
+}
+
+#[test]
 fn the_characters_to_be_escaped_are_those_that_are() {
     let page = page();
     let block = page.blocks.iter().find(|block| block.line.text == "escaped");
@@ -234,7 +321,7 @@ fn the_characters_to_be_escaped_are_those_that_are() {
 #[test]
 fn the_numbers_are_those_of_the_code() {
     let page = page();
-    let rows = limits();
+    let rows = limits(&page);
     let listed = page.rows("Limits", "");
     for (what, limit) in &rows {
         assert!(
@@ -264,9 +351,13 @@ fn the_numbers_are_those_of_the_code() {
 }
 
 /// The rows of the table of limits.
-fn limits() -> Vec<(&'static str, String)> {
+fn limits(page: &Page) -> Vec<(&'static str, String)> {
     let limits = Limits::default();
     let (groups_each, groups) = groups();
+    let sessions = sessions(page);
+    let ((p256, cfb), (x25519, gcm)) = (&sessions["p256"], &sessions["x25519"]);
+    assert_eq!((*cfb, *gcm), (Cipher::Cfb, Cipher::Gcm));
+    let least = p256.most.min(x25519.most);
     let bytes = |bytes: usize| format!("{} bytes", grouped(bytes));
     let kib = |bytes: usize| match bytes % 1024 {
         0 => format!("{} KiB", bytes / 1024),
@@ -294,7 +385,55 @@ fn limits() -> Vec<(&'static str, String)> {
         ("connections without a hello, from one address", grouped(limits.unfinished_per_address())),
         ("groups that one person owns", grouped(groups_each)),
         ("groups on a server", grouped(groups)),
+        ("a client's hello in the handshake", bytes(p256.hello)),
+        ("a share of `p256`", bytes(p256.share)),
+        ("a share of `x25519`, a secret, a salt, a key", bytes(x25519.share)),
+        ("what a record of `aes-256-cfb` adds: an IV", bytes(p256.overhead)),
+        ("what a record of `aes-256-gcm` adds: a tag", bytes(x25519.overhead)),
+        ("kind and body of a frame in a record", format!("1 to {}", bytes(least))),
+        (
+            "what `sealed` stands for",
+            format!("{} to {}", message::SEAL + 1, bytes(message::SEAL + message::MAX_TEXT)),
+        ),
     ]
+}
+
+/// The two sessions on the page, by the names of their blocks, and their ciphers.
+fn sessions(page: &Page) -> BTreeMap<&'static str, (Example, Cipher)> {
+    let payload = |word| match hex::message(example_of(page, "Sessions in bytes", word)) {
+        Ok((_, frame)) => frame[frame::HEADER..].to_vec(),
+        Err(what) => panic!("docs/protocol.md, Sessions in bytes: {what}"),
+    };
+    let (hello, welcome) = (payload("hello"), payload("welcome"));
+    let any = Allowed { kex: None, cipher: None };
+    let pinned = Allowed { kex: Some(Kex::X25519), cipher: Some(Cipher::Gcm) };
+    let example = |allowed| examples::session(allowed, &hello, &welcome);
+    BTreeMap::from([
+        ("p256", (example(any), Cipher::Cfb)),
+        ("x25519", (example(pinned), Cipher::Gcm)),
+    ])
+}
+
+/// The block of a message in a section.
+fn example_of<'p>(page: &'p Page, section: &str, of: &str) -> &'p Block {
+    let is_it = |block: &&Block| {
+        block.line.section == section && hex::is_message(block) && word(block) == of
+    };
+    let block = page.blocks.iter().find(is_it);
+    block.unwrap_or_else(|| panic!("docs/protocol.md, {section}: add an example of `{of}`"))
+}
+
+/// The block of this name has to be there with this text.
+fn expect_block(page: &Page, name: &str, text: &str) {
+    let block = page.blocks.iter().find(|block| block.line.text == name);
+    let block = block.unwrap_or_else(|| panic!("docs/protocol.md: add a block `{name}`\n\n{text}"));
+    expect_text(block, text);
+}
+
+fn expect_text(block: &Block, text: &str) {
+    if block.text != text {
+        wrong(block, format!("what belongs there is\n\n{text}"));
+    }
 }
 
 /// How many groups one person may own, and how many there may be: found by trying.

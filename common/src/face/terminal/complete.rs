@@ -154,14 +154,7 @@ mod tests {
 
     fn candidates(head: &str) -> Candidates {
         let known = Known {
-            commands: Table::from([
-                command::HELP,
-                command::QUIT,
-                command::NAMES,
-                command::PRIVATE,
-                command::STATUS,
-                command::GROUP,
-            ]),
+            commands: command::CHAT.into(),
             people: ["Bob", "carol", "car_2"].map(str::to_owned).into(),
             groups: ["team".to_owned()].into(),
         };

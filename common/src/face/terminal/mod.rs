@@ -811,7 +811,7 @@ mod tests {
     fn screen() -> (Screen, Out, Instant) {
         let (out, now) = (Out::default(), Instant::now());
         let mut screen = Screen::new(out.clone(), 80, Style::default());
-        screen.known.commands = [command::HELP, command::GROUP, command::PRIVATE].into();
+        screen.known.commands = command::CHAT.into();
         let people = ["alice", "bob"].map(|name| crate::message::Person {
             name: name.parse().unwrap(),
             status: Status::Normal,

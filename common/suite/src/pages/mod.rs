@@ -40,13 +40,14 @@ impl Display for Problem {
 }
 
 /// The languages of fences, and what has to stand behind each.
-const LANGUAGES: [(&str, &str); 8] = [
+const LANGUAGES: [(&str, &str); 9] = [
     ("console", "nothing, or the name of a person's terminal"),
     ("rust", "the path of the file that is quoted"),
     ("toml", "the path of the file that is quoted"),
     ("text", "nothing, the path of a file that is quoted, or `tour` and a stage"),
     ("json", "nothing, `request` or `event`"),
     ("hex", "nothing"),
+    ("bytes", "the name of the example"),
     ("sh", "nothing"),
     ("escaped", "nothing"),
 ];
@@ -59,7 +60,7 @@ pub fn fences(page: &Page) -> Vec<Problem> {
         let words = block.argument.split_whitespace().collect::<Vec<_>>();
         let is_right = matches!(
             (block.language.as_str(), words.as_slice()),
-            ("rust" | "toml", [_])
+            ("rust" | "toml" | "bytes", [_])
                 | ("text", [] | [_] | ["tour", _])
                 | ("json", [] | ["request" | "event"])
                 | ("console", [] | [_])
@@ -165,6 +166,7 @@ mod tests {
             ("```rust\n```", "there belongs the path"),
             ("```toml\n```", "there belongs the path"),
             ("```hex dump\n```", "there belongs nothing"),
+            ("```bytes\n```", "there belongs the name"),
             ("```text tour\nx", "has no end"),
             ("```text two words\n```", "`tour` and a stage"),
             ("```json responce\n```", "`request` or `event`"),
@@ -187,6 +189,8 @@ mod tests {
              |```text tour stage1_relay
              |```
              |```json event
+             |```
+             |```bytes p256
              |```
              |~~~sh
              |~~~

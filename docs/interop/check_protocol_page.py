@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Checks the examples in docs/protocol.md with another implementation of what the page says.
+
+It is written from the page alone, and reads the page: numbers, labels and parameters are taken from
+its tables and formulas, inputs and results from its examples. So it fails if the page is not enough,
+or says something else than its examples show.
+
+    check_protocol_page.py             prints what it checked; exit code 1 and a traceback if it is wrong
+    check_protocol_page.py --needs     exit code 0 if all is there that it needs: Python 3.8, its package
+                                       `cryptography`, and for Argon2id version 44 of it or `argon2-cffi`
+"""
+
+import hashlib
+import json
+import re
+import struct
+import sys
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+try:
+    from cryptography.hazmat.decrepit.ciphers.modes import CFB
+except ImportError:
+    CFB = modes.CFB
+
+try:
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+    def argon2id(key, salt, kib, passes, lanes, length):
+        kdf = Argon2id(
+            salt=salt, length=length, iterations=passes, lanes=lanes, memory_cost=kib
+        )
+        return kdf.derive(key)
+
+except ImportError:
+    from argon2.low_level import Type, hash_secret_raw
+
+    def argon2id(key, salt, kib, passes, lanes, length):
+        return hash_secret_raw(key, salt, passes, kib, lanes, length, Type.ID)
+
+
+PAGE = Path(__file__).resolve().parent.parent / "protocol.md"
+
+
+def find(pattern, text):
+    """The groups of a pattern that has to be in a text."""
+    match = re.search(pattern, text)
+    assert match, f"the page does not say {pattern!r} any more"
+    return match.groups()
+
+
+def section(page, title):
+    """What stands below a heading of the second rank."""
+    return find(rf"(?ms)^## {title}$(.*?)(?=^## |\Z)", page)[0]
+
+
+def messages(text):
+    """The JSON of the examples, in order."""
+    return re.findall(r"(?m)^```json (?:request|event)\n(.*)\n```$", text)
+
+
+class Lines:
+    """The left and right columns of an example; a line without the right one goes on."""
+
+    def __init__(self, text):
+        self.items = []
+        for line in filter(None, text.splitlines()):
+            digits, bar, meaning = line.partition("|")
+            if bar:
+                self.items.append([meaning.strip(), b""])
+            self.items[-1][1] += bytes.fromhex(digits)
+
+    def take(self, meaning):
+        """The next bytes, which have to be explained so; and what is behind that explanation."""
+        found, value = self.items.pop(0)
+        assert found.startswith(meaning), f"{meaning!r} has to come, and not {found!r}"
+        return value, found[len(meaning) :].lstrip(": ")
+
+    def frame(self, kind):
+        """The next frame, whose kind is one of the table, as its items."""
+        length, shown = self.take("length")
+        number, _ = self.take("kind")
+        assert number == bytes.fromhex(kind)
+        (length,) = struct.unpack(">I", length)
+        assert length == int(shown)
+        items, size = [], 1
+        while size < length:
+            items.append(self.items.pop(0))
+            size += len(items[-1][1])
+        assert size == length, "what is in a frame fills it"
+        return items
+
+
+def public(kex, private):
+    """The share of a private key."""
+    if kex == "p256":
+        key = ec.derive_private_key(int.from_bytes(private, "big"), ec.SECP256R1())
+        return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    key = x25519.X25519PrivateKey.from_private_bytes(private)
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def agree(kex, private, share):
+    """The shared secret; the library refuses what is no point and a result that is all zero."""
+    if kex == "p256":
+        assert len(share) == 65 and share[0] == 4
+        key = ec.derive_private_key(int.from_bytes(private, "big"), ec.SECP256R1())
+        point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), share)
+        return key.exchange(ec.ECDH(), point)
+    key = x25519.X25519PrivateKey.from_private_bytes(private)
+    return key.exchange(x25519.X25519PublicKey.from_public_bytes(share))
+
+
+class Direction:
+    """One direction of a session: records, and how many there have been."""
+
+    def __init__(self, cipher, key):
+        self.cipher, self.key, self.count = cipher, key, 0
+
+    def body(self, plaintext, iv=None):
+        """The body of the next record that holds this."""
+        if self.cipher == "aes-256-cfb":
+            cfb = Cipher(algorithms.AES(self.key), CFB(iv)).encryptor()
+            return iv + cfb.update(plaintext) + cfb.finalize()
+        nonce = bytes(4) + struct.pack(">Q", self.count)
+        self.count += 1
+        return AESGCM(self.key).encrypt(nonce, plaintext, None)
+
+    def plaintext(self, body):
+        """What the next record holds, which somebody else may have made."""
+        if self.cipher == "aes-256-cfb":
+            cfb = Cipher(algorithms.AES(self.key), CFB(body[:16])).decryptor()
+            return cfb.update(body[16:]) + cfb.finalize()
+        nonce = bytes(4) + struct.pack(">Q", self.count)
+        return AESGCM(self.key).decrypt(nonce, body, None)
+
+
+def is_refused(cipher, key, body):
+    """Whether a changed record is noticed."""
+    try:
+        Direction(cipher, key).plaintext(body[:-1] + bytes([body[-1] ^ 1]))
+    except InvalidTag:
+        return True
+    return False
+
+
+def check_session(page, name):
+    """A session: the keys that follow from its frames, and its records."""
+    example = Lines(find(rf"(?s)```bytes {name}\n(.*?)```", page)[0])
+    private_c, _ = example.take("the client's private key")
+    private_s, _ = example.take("the server's private key")
+
+    numbers = section(page, "The handshake").split("| number |")
+    names = [dict(re.findall(r"(?m)^\| `(\d\d)` \| `(\S+)` \|", table)) for table in numbers[1:]]
+    hello, answer, last = (example.frame("20") for _ in range(3))
+    bodies = [b"".join(value for _, value in items) for items in (hello, answer, last)]
+    _, random_c, random_s = (value for _, value in (hello[0], hello[2], answer[2]))
+    for body, random in ((bodies[0], random_c), (bodies[1], random_s)):
+        assert body[:5] == b"CHT2\x01" and body[5:37] == random and len(random) == 32
+    allowed, chosen = bodies[0][37:], bodies[1][37:39]
+    assert len(allowed) == 2 and all(a in (0, b) for a, b in zip(allowed, chosen))
+    kex, cipher = (names[i][f"{number:02x}"] for i, number in enumerate(chosen))
+
+    share_s, share_c = bodies[1][39:], bodies[2]
+    assert (share_c, share_s) == (public(kex, private_c), public(kex, private_s))
+    secret, salt = example.take("shared secret")[0], example.take("salt")[0]
+    assert secret == agree(kex, private_c, share_s) == agree(kex, private_s, share_c)
+    assert salt == hashlib.sha256(b"".join(bodies)).digest()
+
+    schedule = section(page, "The key schedule")
+    keys = []
+    for who, way in (("client", "c2s"), ("server", "s2c")):
+        label, length = find(rf'{who} key .*HKDF-Expand\(prk, "(.*{way})", (\d+)\)', schedule)
+        label = label.replace("KEX", kex).replace("CIPHER", cipher).encode()
+        hkdf = HKDF(algorithm=hashes.SHA256(), length=int(length), salt=salt, info=label)
+        keys.append(hkdf.derive(secret))
+        assert example.take(f"the {who}'s key, {way}")[0] == keys[-1]
+
+    (label,) = find(r'fingerprint = SHA-256\("(.*)" ‖ salt\)', schedule)
+    digest = hashlib.sha256(label.encode() + salt).digest()
+    for at in range(0, 20, 5):
+        value, digits = example.take("fingerprint")
+        assert value == digest[at : at + 5]
+        assert digits == f"{int.from_bytes(value, 'big') % 100_000:05d}"
+
+    plaintexts = [b"\x10" + text.encode() for text in messages(section(page, "Sessions in bytes"))]
+    ways = [Direction(cipher, key) for key in keys]
+    sent = [(ways[0], plaintexts[0]), (ways[1], plaintexts[1])]
+    if cipher == "aes-256-gcm":
+        sent.append((ways[0], b"\x12"))
+    for way, plaintext in sent:
+        items = example.frame("21")
+        body = b"".join(value for _, value in items)
+        assert way.plaintext(body) == plaintext
+        assert way.body(plaintext, items[0][1]) == body
+        if way.count < 2:
+            assert is_refused(cipher, way.key, body) == (cipher == "aes-256-gcm")
+    assert not example.items, f"nobody has looked at {example.items}"
+
+    if name == "p256":
+        log = find(r"(?s)```text\n(CHAT2.*?)```", page)[0]
+        lines = zip(("CHAT2_C2S", "CHAT2_S2C"), keys)
+        assert log == "".join(f"{word} {random_c.hex()} {key.hex()}\n" for word, key in lines)
+    print(f"a session with {kex} and {cipher}")
+
+
+def check_secret(page):
+    """A secret: from its key and text, and as the recipient opens it."""
+    text = section(page, "Secrets")
+    example = Lines(find(r"(?s)```bytes secret\n(.*?)```", text)[0])
+    key, shown = example.take("KEY")
+    assert key == shown.encode()
+    salt, _ = example.take("salt")
+    kib, passes, lanes, length = map(
+        int, find(r"Argon2id\(KEY, salt\), (\d+) KiB of memory, (\d+) passes, (\d+) lane, (\d+) bytes", text)
+    )
+    stretched = argon2id(key, salt, kib, passes, lanes, length)
+    assert example.take("the key that Argon2id makes")[0] == stretched
+    nonce, _ = example.take("nonce")
+    data, _ = example.take("associated data")
+    (purpose,) = find(r'associated data = "(.*?)" ‖', text)
+    plain, shown = example.take("text")
+    assert plain == shown.encode()
+    sealed = salt + nonce + example.take("ciphertext")[0] + example.take("tag")[0]
+    assert (len(salt), len(nonce), example.items) == (16, 12, [])
+
+    shown = [json.loads(text) for text in messages(page)]
+    request, event = (message for message in shown if message["type"] == "secret")
+    assert request["sealed"] == event["sealed"] == sealed.hex()
+    names = [event[name].lower().encode() for name in ("from", "to")]
+    assert data == purpose.encode() + b"".join(bytes([len(name)]) + name for name in names)
+    assert AESGCM(stretched).encrypt(nonce, plain, data) == sealed[28:]
+    print("a secret")
+
+
+if __name__ == "__main__" and sys.argv[1:] != ["--needs"]:
+    PAGE_TEXT = PAGE.read_text(encoding="utf-8")
+    check_session(PAGE_TEXT, "p256")
+    check_session(PAGE_TEXT, "x25519")
+    check_secret(PAGE_TEXT)
