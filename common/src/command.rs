@@ -233,6 +233,17 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
         };
         return parsed.ok_or_else(wrong)?;
     }
+    // Sent to somebody of that name, a key would be out.
+    let is_meant = |command: &&Command| {
+        let typed = first.to_ascii_lowercase();
+        let differs = strsim::damerau_levenshtein(command.word, &typed);
+        matches!(command.parse, Parse::Secret { .. })
+            && differs <= command.word.len().saturating_sub(4)
+    };
+    if let Some(meant) = commands.iter().find(is_meant) {
+        let usage = meant.usage();
+        return Err(format!("@{first} is no command, and nothing was sent: did you mean {usage}?"));
+    }
     // Many write "@bob: hi" or "@bob, hi".
     let first = first.trim_end_matches([':', ',']);
     match first.parse::<Name>() {

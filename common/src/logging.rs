@@ -75,8 +75,8 @@ pub fn show_with(show: impl Fn(&str) + Send + 'static) {
 pub fn say(what: impl Display) {
     match &*SHOW.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(show) => show(&what.to_string()),
-        // Nobody may be reading; the chat goes on.
-        None => drop(writeln!(io::stderr(), "{what}")),
+        // With one write, so that it is a whole line at once. Nobody may be reading.
+        None => drop(io::stderr().write_all(format!("{what}\n").as_bytes())),
     }
 }
 

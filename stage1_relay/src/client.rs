@@ -42,7 +42,8 @@ pub fn run(
     let listener = client.clone();
     sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
 
-    client.receive(receiver)
+    // What was sent last is in a capture when this has ended.
+    client.receive(receiver).inspect(|()| writer.end(&Ok(())))
 }
 
 impl Client {

@@ -2,29 +2,13 @@
 //!
 //! The server is the real one, over a connection that panics when it is told to.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may stop at the first surprise, and a panic is what it is about"
-)]
+#![allow(clippy::panic, reason = "a panic is what it is about")]
 
+mod driver;
 #[path = "../src/connection.rs"]
 mod real;
 #[path = "../src/server.rs"]
 mod server;
-
-use std::path::Path;
-
-use common::limits::Limits;
-use common::name::Name;
-use common::stream::Listener;
-use common::stream::Stream;
-use suite::Halves;
-use suite::Stage;
-
-use crate::real::Receiver;
-use crate::real::Sender;
-use crate::real::Settings;
 
 /// The real connection, but for a body that makes it panic.
 mod connection {
@@ -44,10 +28,14 @@ mod connection {
 
     pub struct Receiver(real::Receiver);
 
-    pub fn accept(
-        stream: &Stream,
-        settings: &Settings,
-    ) -> Result<(Sender, Receiver, Option<Name>)> {
+    type Connection = (Sender, Receiver, Option<Name>);
+
+    pub fn connect(stream: &Stream, settings: &Settings) -> Result<Connection> {
+        let (sender, receiver, proven) = real::connect(stream, settings)?;
+        Ok((sender, Receiver(receiver), proven))
+    }
+
+    pub fn accept(stream: &Stream, settings: &Settings) -> Result<Connection> {
         let (sender, receiver, proven) = real::accept(stream, settings)?;
         Ok((sender, Receiver(receiver), proven))
     }
@@ -75,36 +63,7 @@ mod connection {
     }
 }
 
-struct Stage1;
-
-impl Stage for Stage1 {
-    fn binary() -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_stage1_relay"))
-    }
-
-    fn serve(listener: &Listener, limits: &Limits) {
-        server::run(listener, &Settings, limits);
-    }
-
-    fn connect(stream: Stream) -> Halves {
-        halves(real::connect(&stream, &Settings).expect("no handshake can fail"))
-    }
-
-    fn accept(stream: Stream) -> Halves {
-        halves(real::accept(&stream, &Settings).expect("no handshake can fail"))
-    }
-}
-
-fn halves((mut sender, mut receiver, _): (Sender, Receiver, Option<Name>)) -> Halves {
-    Halves {
-        send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
-        receive: Box::new(move || {
-            Ok(receiver.receive()?.map(|frame| (frame.kind, frame.body.to_vec())))
-        }),
-    }
-}
-
 #[test]
 fn a_panic_in_one_thread() {
-    suite::exhaustion::a_panic_in_one_thread::<Stage1>();
+    suite::exhaustion::a_panic_in_one_thread::<driver::Stage1>();
 }

@@ -44,10 +44,10 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
 
     let session = handshake.derive(suite, private, &share_s)?;
     settings.keylog.write(&session)?;
-    logging::say(&session);
+    logging::say(session.banner());
     let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.rng);
     let sender = Sender { frames: handshake.writer, records };
-    let records = crypto::Decryptor::new(suite.cipher, &session.server);
+    let records = crypto::Decryptor::new(suite.cipher, &session.server).of(stream.peer());
     let receiver = Receiver { frames: handshake.reader, records };
     Ok((sender, receiver, None))
 }
@@ -69,7 +69,7 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     log::info!("{}: {session}", stream.peer());
     let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.rng);
     let sender = Sender { frames: handshake.writer, records };
-    let records = crypto::Decryptor::new(suite.cipher, &session.client);
+    let records = crypto::Decryptor::new(suite.cipher, &session.client).of(stream.peer());
     let receiver = Receiver { frames: handshake.reader, records };
     Ok((sender, receiver, None))
 }

@@ -69,6 +69,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Mode::Server(args)) => {
             let exposed = "whoever is on the way can pretend to be it";
             args.run(PORT, exposed, &commands(), |listener, limits, console| {
+                settings.warn();
                 server::run(listener, &settings, limits, console);
             })
         }

@@ -52,7 +52,7 @@ fn script(guide: &mut Guide) -> Result<()> {
          in Wireshark at the end.",
     )?;
 
-    guide.step("alice connects: three messages, and both have a key")?;
+    guide.step("alice says which cryptography she allows")?;
     let listener = guide.listen()?;
     let (address, stop) = (listener.address(), listener.stop());
     let mut keys = Keys::new(guide.beside("keys.log"));
@@ -74,7 +74,7 @@ fn script(guide: &mut Guide) -> Result<()> {
         ],
     )?;
     keys.learn("alice", &hello);
-    guide.say("The server chooses, and sends its half of a key exchange, a point of a curve:")?;
+    guide.step("The server chooses, and sends its share: a point of a curve")?;
     guide.parts(
         ("server", "alice"),
         is_handshake,
@@ -89,7 +89,7 @@ fn script(guide: &mut Guide) -> Result<()> {
             (32, "its y"),
         ],
     )?;
-    guide.say("alice sends hers:")?;
+    guide.step("alice sends hers, and both have a key")?;
     guide.parts(
         ("alice", "server"),
         is_handshake,
@@ -99,8 +99,10 @@ fn script(guide: &mut Guide) -> Result<()> {
         "Both shares are public, and each side keeps a private number that belongs to its own. \
          From that and the other's share each computes the same point, whose x is their secret. \
          From the secret and a hash of all that was said above, HKDF makes a key for each \
-         direction. Whoever saw all of the above cannot. Both print what they got:",
+         direction. Whoever saw all of the above cannot.",
     )?;
+
+    guide.step("Both print a fingerprint")?;
     shows_fingerprints(guide)?;
     guide.say(
         "The fingerprint is a hash of what was said. If alice reads hers to the operator over the \
@@ -142,11 +144,13 @@ fn script(guide: &mut Guide) -> Result<()> {
          nothing: what she sees next is the answer to her question.",
     )?;
 
-    guide.step("alice leaves, and comes back with another cipher")?;
+    guide.step("alice leaves, and the place is free")?;
     guide.types(&alice, "@quit")?;
     guide.sees(&operator)?;
     guide.types(&operator, "anybody there?")?;
     guide.sees(&operator)?;
+
+    guide.step("She comes back with --cipher aes-256-gcm")?;
     let gcm = Allowed { cipher: Some(Cipher::Gcm), ..Allowed::default() };
     let alice = join(guide, "alice", address, gcm)?;
     shows_fingerprints(guide)?;
@@ -162,6 +166,8 @@ fn script(guide: &mut Guide) -> Result<()> {
          nonce. At the end is a tag, which nobody can compute without the key. Whatever is \
          changed, repeated, moved or left out ends the connection.",
     )?;
+
+    guide.step("She leaves: a record that is the last")?;
     guide.types(&alice, "@quit")?;
     guide.sees(&operator)?;
     guide.parts(("alice", "server"), is_record, CLOSE)?;
@@ -202,8 +208,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     let _ = server.join();
     guide.silence()?;
     guide.farewell(&["alice"], SAID, false)?;
-    guide.say("The keys of its sessions, with which all of it can be decrypted:")?;
-    guide.copy(keys.file.display())?;
+    guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
 }
 

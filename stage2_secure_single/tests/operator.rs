@@ -41,6 +41,7 @@ use common::name::Name;
 use common::stream::Listener;
 use common::stream::Stop;
 use common::stream::Stream;
+use suite::Connected;
 use suite::Halves;
 use suite::PATIENCE;
 use suite::Stage;
@@ -99,14 +100,12 @@ macro_rules! stage {
                 server::run(listener, &Self::settings(), limits, console);
             }
 
-            fn connect(stream: Stream) -> Halves {
-                let connected = connection::connect(&stream, &Self::settings());
-                connected.map(halves).expect("a handshake")
+            fn connect(stream: Stream) -> Connected {
+                Ok(halves(connection::connect(&stream, &Self::settings())?))
             }
 
-            fn accept(stream: Stream) -> Halves {
-                let accepted = connection::accept(&stream, &Self::settings());
-                accepted.map(halves).expect("a handshake")
+            fn accept(stream: Stream) -> Connected {
+                Ok(halves(connection::accept(&stream, &Self::settings())?))
             }
         }
     };

@@ -69,7 +69,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => tour::run(cli.step),
         Some(Mode::Server(args)) => {
             let exposed = "whoever is on the way can pretend to be it";
-            args.run(PORT, exposed, |listener, limits| server::run(listener, &settings, limits))
+            args.run(PORT, exposed, |listener, limits| {
+                settings.warn();
+                server::run(listener, &settings, limits);
+            })
         }
         Some(Mode::Client(args)) => {
             let secrets = crypto::Secrets::default();

@@ -56,7 +56,7 @@ fn script(guide: &mut Guide) -> Result<()> {
          Wireshark at the end.",
     )?;
 
-    guide.step("alice connects: three messages, and both have a key")?;
+    guide.step("alice says which cryptography she allows")?;
     let listener = guide.listen()?;
     let (address, stop) = (listener.address(), listener.stop());
     let mut keys = Keys::new(guide.beside("keys.log"));
@@ -75,7 +75,7 @@ fn script(guide: &mut Guide) -> Result<()> {
         ],
     )?;
     keys.learn("alice", &hello);
-    guide.say("The server chooses, and sends its half of a key exchange, a point of a curve:")?;
+    guide.step("The server chooses, and sends its share: a point of a curve")?;
     guide.parts(
         ("server", "alice"),
         is_handshake,
@@ -90,7 +90,7 @@ fn script(guide: &mut Guide) -> Result<()> {
             (32, "its y"),
         ],
     )?;
-    guide.say("alice sends hers:")?;
+    guide.step("alice sends hers, and both have a key")?;
     guide.parts(
         ("alice", "server"),
         is_handshake,
@@ -124,7 +124,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     }
     guide.say("Three connections, three handshakes, six keys.")?;
 
-    guide.step("One sentence, three ciphertexts")?;
+    guide.step("One sentence in a record")?;
     guide.types(&alice, SAID)?;
     let record = guide.parts(("alice", "server"), keys.finds(TO_SERVER, "alice", SAID), CFB)?;
     guide.say(
@@ -132,7 +132,8 @@ fn script(guide: &mut Guide) -> Result<()> {
          decrypts it with alice's key. Inside is a frame of stage 1, its kind and its body:",
     )?;
     guide.dump(&keys.open(TO_SERVER, "alice", &record).context("it opens")?)?;
-    guide.say("It encrypts what it tells the others once for each of them:")?;
+    guide.step("The same sentence, encrypted for each")?;
+    guide.say("The server encrypts what it tells the others once for each of them:")?;
     guide.parts(("server", "bob"), keys.finds(TO_CLIENT, "bob", SAID), CFB)?;
     guide.parts(("server", "carol"), keys.finds(TO_CLIENT, "carol", SAID), CFB)?;
     guide.sees(&bob)?;
@@ -236,8 +237,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     let _ = server.join();
     guide.silence()?;
     guide.farewell(&["alice", "bob"], PRIVATE, false)?;
-    guide.say("The keys of its sessions, with which all of it can be decrypted:")?;
-    guide.copy(keys.file.display())?;
+    guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
 }
 

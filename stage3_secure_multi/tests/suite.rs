@@ -1,104 +1,49 @@
 //! The black-box suite on this stage, with each cipher.
 
-#![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
-
 #[path = "../src/connection.rs"]
 mod connection;
+mod driver;
 #[path = "../src/server.rs"]
 mod server;
 
-use std::path::Path;
-
-use common::crypto::suite::Allowed;
-use common::crypto::suite::Cipher;
-use common::limits::Limits;
-use common::name::Name;
-use common::stream::Listener;
-use common::stream::Stream;
-use suite::Halves;
-use suite::Stage;
-
-use crate::connection::Receiver;
-use crate::connection::Sender;
-use crate::connection::Settings;
-
-/// With the suite that is chosen where nobody says anything.
-struct Cfb;
-
-/// With the cipher that notices changes.
-struct Gcm;
-
-impl Stage for Cfb {
-    fn binary() -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_stage3_secure_multi"))
-    }
-
-    fn serve(listener: &Listener, limits: &Limits) {
-        server::run(listener, &Settings::default(), limits);
-    }
-
-    fn connect(stream: Stream) -> Halves {
-        connection::connect(&stream, &Settings::default()).map(halves).expect("a handshake")
-    }
-
-    fn accept(stream: Stream) -> Halves {
-        connection::accept(&stream, &Settings::default()).map(halves).expect("a handshake")
-    }
-}
-
-impl Stage for Gcm {
-    fn binary() -> &'static Path {
-        Cfb::binary()
-    }
-
-    fn options() -> &'static [&'static str] {
-        &["--cipher", "aes-256-gcm"]
-    }
-
-    fn serve(listener: &Listener, limits: &Limits) {
-        server::run(listener, &gcm(), limits);
-    }
-
-    fn connect(stream: Stream) -> Halves {
-        connection::connect(&stream, &gcm()).map(halves).expect("a handshake")
-    }
-
-    fn accept(stream: Stream) -> Halves {
-        connection::accept(&stream, &gcm()).map(halves).expect("a handshake")
-    }
-}
-
-fn gcm() -> Settings {
-    let allowed = Allowed { kex: None, cipher: Some(Cipher::Gcm) };
-    Settings { allowed, ..Settings::default() }
-}
-
-fn halves((mut sender, mut receiver, _): (Sender, Receiver, Option<Name>)) -> Halves {
-    Halves {
-        send: Box::new(move |outbox| drop(sender.send_queued(outbox))),
-        receive: Box::new(move || {
-            Ok(receiver.receive()?.map(|frame| (frame.kind, frame.body.to_vec())))
-        }),
-    }
-}
+suite::encrypted_suite!(crate::driver::Cfb);
+suite::secret_suite!(crate::driver::Cfb);
 
 mod cfb {
-    suite::chat_suite!(crate::Cfb);
-    suite::slow_suite!(crate::Cfb);
-    suite::limits_suite!(crate::Cfb);
-    suite::command_line_suite!(crate::Cfb);
-    suite::hostile_suite!(crate::Cfb);
-    suite::exhaustion_suite!(crate::Cfb);
-    suite::capture_suite!(crate::Cfb);
-    suite::face_suite!(crate::Cfb);
+    suite::chat_suite!(crate::driver::Cfb);
+    suite::slow_suite!(crate::driver::Cfb);
+    suite::limits_suite!(crate::driver::Cfb);
+    suite::command_line_suite!(crate::driver::Cfb);
+    suite::hostile_suite!(crate::driver::Cfb);
+    suite::exhaustion_suite!(crate::driver::Cfb);
+    suite::capture_suite!(crate::driver::Cfb);
+    suite::face_suite!(crate::driver::Cfb);
 }
 
+/// What cannot depend on the cipher is tested with the default alone.
 mod gcm {
-    suite::chat_suite!(crate::Gcm);
-    suite::slow_suite!(crate::Gcm);
-    suite::limits_suite!(crate::Gcm);
-    suite::command_line_suite!(crate::Gcm);
-    suite::hostile_suite!(crate::Gcm);
-    suite::exhaustion_suite!(crate::Gcm);
-    suite::capture_suite!(crate::Gcm);
+    suite::chat_suite!(crate::driver::Gcm);
+    suite::hostile_suite!(crate::driver::Gcm);
+    suite::exhaustion_suite!(crate::driver::Gcm);
+    suite::tests!(crate::driver::Gcm, slow {
+        a_reader_that_stops
+        a_stalled_peer_is_told_why
+    });
+    suite::tests!(crate::driver::Gcm, limits {
+        a_silent_peer_is_closed
+        stopping_tells_everyone
+    });
+    suite::tests!(crate::driver::Gcm, command_line {
+        the_end_of_input
+        the_end_of_input_at_a_slow_server
+        a_server_that_never_answers
+        views_of_frames
+    });
+    suite::tests!(
+        crate::driver::Gcm,
+        capture {
+            #[cfg(unix)]
+            nothing_to_say_to_a_capture
+        }
+    );
 }

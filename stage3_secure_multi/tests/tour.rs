@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use suite::sessions;
-use suite::sessions::Direction;
-use suite::sessions::Record;
+use suite::records;
+use suite::records::Direction;
+use suite::records::Record;
 use suite::tour;
 use suite::tour::Tour;
 
@@ -24,7 +24,7 @@ fn take() -> Tour {
 
 /// The port of the server: the first packet goes to it.
 fn opened(tour: &Tour) -> Vec<Direction> {
-    sessions::open(tour, tour.packets[&1].to)
+    records::open(tour, tour.packets[&1].to)
 }
 
 /// The only record whose text contains this.
@@ -45,7 +45,8 @@ fn every_packet_that_is_shown_has_these_bytes() {
 fn one_sentence_is_three_ciphertexts_under_three_keys() {
     let tour = take();
     let directions = opened(&tour);
-    let shown = Tour::frames(tour.step("three ciphertexts"));
+    let mut shown = Tour::frames(tour.step("One sentence in a record"));
+    shown.extend(Tour::frames(tour.step("encrypted for each")));
     let within = [SAY, SAID, SAID];
     let (mut keys, mut bodies) = (BTreeSet::new(), Vec::new());
     assert_eq!(shown.len(), within.len());

@@ -13,6 +13,10 @@ use crate::crypto::suite::Cipher;
 use crate::crypto::suite::Kex;
 use crate::logging;
 
+/// What those who use CFB have to know.
+pub const UNPROTECTED: &str =
+    "warning: aes-256-cfb notices no change on the way, on purpose; aes-256-gcm does";
+
 /// Options of server and client.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -48,14 +52,24 @@ impl Options {
     pub fn settings(&self) -> io::Result<Settings> {
         let allowed = Allowed { kex: self.kex, cipher: self.cipher };
         let mut settings = Settings { allowed, ..Settings::default() };
-        let Some(path) = &self.keylog else { return Ok(settings) };
-        settings.keylog = KeyLog::append(path).map_err(|error| {
-            io::Error::new(error.kind(), format!("--keylog {}: {error}", path.display()))
-        })?;
-        logging::say(format_args!(
-            "warning: session keys are written to {}; who has it and a capture reads everything",
-            path.display()
-        ));
+        if let Some(path) = &self.keylog {
+            settings.keylog = KeyLog::append(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("--keylog {}: {error}", path.display()))
+            })?;
+            logging::say(format_args!(
+                "warning: session keys are written to {}; who has it and a capture reads everything",
+                path.display()
+            ));
+        }
         Ok(settings)
+    }
+}
+
+impl Settings {
+    /// Tells the operator of a server what its cipher does not do. Clients are told with each session.
+    pub fn warn(&self) {
+        if self.allowed.cipher.is_none_or(|cipher| cipher == Cipher::Cfb) {
+            logging::say(UNPROTECTED);
+        }
     }
 }

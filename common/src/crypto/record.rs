@@ -47,6 +47,9 @@ const IV: usize = 16;
 const TAG: usize = 16;
 /// Most bytes of kind · body that a frame has room for beside its own kind and one of those.
 const LONGEST: usize = frame::MAX_LENGTH - 1 - TAG;
+/// So many writes of the last record may take nothing, each of which waits for a tick of the stream:
+/// three seconds in all.
+const TICKS: usize = 30;
 
 /// The sending half.
 pub struct Encryptor {
@@ -57,6 +60,8 @@ pub struct Encryptor {
 /// The receiving half.
 pub struct Decryptor {
     direction: Direction,
+    /// What the log calls the other side.
+    peer: String,
     /// What was within the last record.
     plaintext: Vec<u8>,
     closed: bool,
@@ -121,11 +126,19 @@ impl Encryptor {
     /// Writes the record that ends this direction, where an end can be protected.
     ///
     /// # Errors
-    /// If the stream fails.
+    /// If the stream fails, or takes nothing: whoever stopped reading does not keep a thread.
     pub fn close<W: Write>(&mut self, frames: &mut Writer<W>) -> io::Result<()> {
         if let Direction::Gcm { .. } = self.direction {
             self.push(frames, &[frame::CLOSE])?;
-            frames.write_all()?;
+            let mut patience = TICKS;
+            while frames.pending() > 0 {
+                if frames.write()? == 0 {
+                    patience -= 1;
+                    if patience == 0 {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -166,7 +179,12 @@ impl Decryptor {
     /// With the key of its direction.
     pub fn new(cipher: Cipher, key: &Secret) -> Decryptor {
         let direction = Direction::new(cipher, key);
-        Decryptor { direction, plaintext: Vec::new(), closed: false }
+        Decryptor { direction, peer: String::new(), plaintext: Vec::new(), closed: false }
+    }
+
+    /// Its frames are in the log as those of `peer`.
+    pub fn of(self, peer: impl ToString) -> Decryptor {
+        Decryptor { peer: peer.to_string(), ..self }
     }
 
     /// What came next: the frame within a record, or what the end of the stream means.
@@ -216,6 +234,7 @@ impl Decryptor {
             #[cfg(feature = "hybrid")]
             Direction::Fernet(fernet) => fernet.decrypt(record.body, &mut self.plaintext)?,
         }
+        logging::frame(&self.peer, "<- within", &self.plaintext);
         match self.plaintext.split_first() {
             None => Err(BadRecord::TooShort.into()),
             Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm { .. }) => {
@@ -238,5 +257,7 @@ impl Decryptor {
     }
 }
 
+#[cfg(test)]
+mod close_tests;
 #[cfg(test)]
 mod tests;

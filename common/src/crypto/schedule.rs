@@ -20,6 +20,8 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::crypto::Secret;
+use crate::crypto::options::UNPROTECTED;
+use crate::crypto::suite::Cipher;
 use crate::crypto::suite::Suite;
 
 /// The labels, without the suite between them.
@@ -60,6 +62,16 @@ impl Session {
         };
         let (client, server) = (expand(CLIENT_TO_SERVER), expand(SERVER_TO_CLIENT));
         Session { random_c, suite, client, server, fingerprint: fingerprint(&salt) }
+    }
+}
+
+impl Session {
+    /// What a person is told of it, in lines.
+    pub fn banner(&self) -> String {
+        match self.suite.cipher {
+            Cipher::Cfb => format!("{self}\n{UNPROTECTED}"),
+            _ => self.to_string(),
+        }
     }
 }
 

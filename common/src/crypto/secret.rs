@@ -292,3 +292,6 @@ impl Face for Keeper {
         self.face.show_all(events)
     }
 }
+
+#[cfg(test)]
+mod tests;

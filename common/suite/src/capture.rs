@@ -20,6 +20,7 @@ use crate::PATIENCE;
 use crate::Stage;
 use crate::process::Program;
 use crate::process::ServerProgram;
+use crate::session;
 
 /// Each FIN is a note for tshark 4, however orderly the end is; everything else would be a remark.
 const ORDINARY: [&str; 2] =
@@ -90,7 +91,7 @@ fn try_streams(file: &Path) -> Result<Streams, String> {
 }
 
 /// Splits a direction into its frames.
-fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while let Some((header, rest)) = bytes.split_first_chunk() {
         let length = usize::try_from(u32::from_be_bytes(*header)).expect("a length");
@@ -271,10 +272,10 @@ pub fn the_chat_survives_its_capture<S: Stage>() {
     let (warned, warning) = mpsc::channel();
     thread::spawn(move || {
         let warnings = stderr.lines().map_while(Result::ok);
-        warnings.filter(|line| line.contains("warning: ")).try_for_each(|line| warned.send(line))
+        warnings.filter(|line| line.contains("capture")).try_for_each(|line| warned.send(line))
     });
     let warning = warning.recv_timeout(PATIENCE.max(Duration::from_secs(1))).expect("a warning");
-    assert!(warning.contains("capture"), "{warning}");
+    assert!(warning.contains("warning: "), "{warning}");
     server.kill().expect("it runs");
     server.wait().expect("it ends");
 }
@@ -290,7 +291,8 @@ pub fn a_clients_capture_has_stdout_alone<S: Stage>() {
     command.args(["client", &address, "--name", "alice", "--pcap", "-"]);
     let output = command.stdin(Stdio::null()).output().expect("the program starts");
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "* alice joined\n");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(session::behind::<S>(&stderr), "* alice joined\n");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("alice");
     std::fs::write(&file, output.stdout).expect("it can be written");

@@ -7,6 +7,7 @@ use crate::Limits;
 use crate::Stage;
 use crate::process::ServerProgram;
 use crate::server::Server;
+use crate::session;
 
 fn say(text: &str) -> Value {
     json!({"type": "say", "text": text})
@@ -30,7 +31,7 @@ pub fn names_and_broadcast<S: Stage>() {
     assert_eq!((code, lines), (Some(0), vec![]));
     let (code, lines, stderr) = bob.end();
     assert_eq!((code, lines), (Some(0), vec![]));
-    assert_eq!(stderr, "");
+    assert_eq!(session::behind::<S>(&stderr), "");
 }
 
 /// To one person, shown to both; not to oneself, and not to nobody.

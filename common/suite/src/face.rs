@@ -3,6 +3,7 @@
 use crate::Stage;
 use crate::process::Program;
 use crate::process::ServerProgram;
+use crate::session;
 use crate::terminal::Key;
 use crate::terminal::Terminal;
 use crate::terminal::rows;
@@ -48,14 +49,14 @@ pub fn lines_that_come_never_tear_the_line_being_typed<S: Stage>() {
     alice.wait_for_row("alice> half a");
     let expected =
         [WELCOME, "* here: alice", "* alice joined", "* bob joined", "bob: one", "bob: two"];
-    let shown = alice.scrollback_and_screen();
+    let shown = session::shown::<S>(&alice);
     assert_eq!(shown[..6], expected);
     assert_eq!(shown[6..], ["bob: three", "alice> half a"]);
-    assert_eq!(alice.cursor(), (7, 14), "behind the blank");
+    assert_eq!(alice.cursor(), (session::rows::<S>() + 7, 14), "behind the blank");
     say(&alice, "line");
     bob.expect(&["alice: half a line"]);
     alice.wait_for_row("alice>");
-    assert_eq!(alice.scrollback_and_screen()[7..], ["alice> half a line", "alice>"]);
+    assert_eq!(session::shown::<S>(&alice)[7..], ["alice> half a line", "alice>"]);
 }
 
 /// The same while the cursor is inside the line, and with thousands of lines in between.
@@ -72,7 +73,7 @@ pub fn a_flood_while_somebody_types<S: Stage>() {
     }
     alice.wait_for_row(&format!("bob: {}", LINES - 1));
     alice.wait_for_row("alice> abc");
-    let shown = alice.scrollback_and_screen();
+    let shown = session::shown::<S>(&alice);
     let said = (0..LINES).map(|number| format!("bob: {number}"));
     let expected = said.chain(["alice> abc".to_owned()]).collect::<Vec<_>>();
     assert_eq!(shown[4..].len(), expected.len());
@@ -218,7 +219,7 @@ pub fn leaving<S: Stage>() {
     alice.key(Key::Ctrl('c'));
     assert_eq!(alice.end(), Some(0));
     bob.expect(&["* alice left"]);
-    assert_eq!(alice.scrollback_and_screen()[4..], ["alice> no", "alice> yes"]);
+    assert_eq!(session::shown::<S>(&alice)[4..], ["alice> no", "alice> yes"]);
 }
 
 /// A lost server is one clear line; what was being typed stays, the terminal is as it was.
@@ -281,6 +282,7 @@ pub fn leaving_a_server_that_sleeps<S: Stage>() {
     alice.wait_for("the end of the prompt", |screen| {
         !rows(screen).last().is_some_and(|row| row.starts_with("alice>"))
     });
+    alice.wait_until_given_back();
     alice.key(Key::Ctrl('c'));
     assert_eq!(alice.end(), Some(1));
 }
@@ -309,7 +311,7 @@ pub fn a_server_that_stops<S: Stage>() {
     let (server, mut alice, _bob) = alice_and_bob::<S>();
     server.program.ctrl_c();
     assert_eq!(alice.end(), Some(1));
-    assert_eq!(alice.scrollback_and_screen()[4..], ["! the server stops"]);
+    assert_eq!(session::shown::<S>(&alice)[4..], ["! the server stops"]);
 }
 
 /// Ctrl-Z and back: the terminal is the shell's meanwhile.
@@ -445,6 +447,10 @@ pub fn frames_above_the_line<S: Stage>() {
     let shown = alice.scrollback_and_screen();
     let frames = shown.iter().filter(|row| row.starts_with(&address)).count();
     assert!(frames >= 4, "{shown:?}");
+    let (sessions, shown) = shown.into_iter().partition::<Vec<_>, _>(|row| {
+        S::session().is_some() && (row.starts_with("session: ") || row.starts_with("warning: "))
+    });
+    assert_eq!(sessions.len(), usize::from(session::rows::<S>()), "{sessions:?}");
     for row in &shown {
         let starts = ["* ", "bob: hi", "alice> half", &address];
         assert!(starts.iter().any(|start| row.starts_with(start)), "{row:?} in {shown:?}");

@@ -6,10 +6,8 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::net::TcpStream;
 use std::ops::RangeInclusive;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -27,6 +25,7 @@ use crate::peer::Peer;
 use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::server::Server;
+use crate::tap::Tap;
 
 /// Most bytes that a server says about what it refuses, however long that was.
 const SHORT: usize = 400;
@@ -238,6 +237,16 @@ pub fn lengths_outside_the_limits<S: Stage>() {
         assert_ended(&mut stream);
         let by_deadline = sent.elapsed() > hello_within / 2;
         assert_eq!(by_deadline, (1..=131_072).contains(&length), "length {length}");
+    }
+    // In the room there is no deadline, and the limits are the same.
+    for length in [131_073, u32::MAX, 0] {
+        let mut carol = server.join::<S>("carol");
+        carol.stream.write_all(&length.to_be_bytes()).unwrap();
+        carol.expect_bye("protocol");
+        for peer in [&mut alice, &mut bob] {
+            peer.expect(&json!({"type": "joined", "name": "carol"}));
+            peer.expect(&json!({"type": "left", "name": "carol"}));
+        }
     }
     assert_they_chat(&mut alice, &mut bob);
 }
@@ -522,7 +531,7 @@ pub fn invisible_characters_are_shown<S: Stage>() {
 }
 
 /// A server made of the stage's own connection, with a client process in it that believes it.
-fn hostile_server<S: Stage>() -> (Program, Peer) {
+pub(crate) fn hostile_server<S: Stage>() -> (Program, Peer) {
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     let listener = Listener::bind(any, None).expect("a free port");
     let address = listener.address().to_string();
@@ -614,49 +623,11 @@ pub fn a_server_that_ends_inside_a_frame<S: Stage>() {
     }
 }
 
-/// A client whose server does not answer waits for its deadline of ten seconds and fails.
-pub fn a_server_that_says_nothing<S: Stage>() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let started = Instant::now();
-    let mut bob = Program::start::<S>(&["client", &address, "--name", "bob"]);
-    let silent = listener.accept().unwrap();
-    bob.expect_prefix("! ");
-    let waited = started.elapsed();
-    let (code, lines, _) = bob.end();
-    assert_eq!((code, lines), (Some(1), vec![]));
-    assert!(waited > Duration::from_secs(9), "gave up after {waited:?}");
-    assert!(waited < Duration::from_secs(14), "gave up after {waited:?}");
-    drop(silent);
-}
-
-/// What a client sends until it is in the room, byte by byte.
+/// What a client sends until it is in the room, and then to leave it, byte by byte.
 fn first_exchange<S: Stage>(server: SocketAddr, name: &str) -> Vec<u8> {
-    let listener = Listener::bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0), None).unwrap();
-    let address = listener.address();
-    thread::scope(|scope| {
-        let tap = scope.spawn(move || {
-            let mut client = listener.accept().unwrap();
-            let mut server = TcpStream::connect(server).unwrap();
-            let (mut back, mut to_client) = (server.try_clone().unwrap(), client.clone());
-            let back = thread::spawn(move || {
-                // Ends with the connection, in whichever way that ends.
-                let _ = std::io::copy(&mut back, &mut to_client);
-                to_client.finish();
-            });
-            let mut sent = Vec::new();
-            let mut bytes = [0; 4096];
-            while let Ok(read @ 1..) = client.read(&mut bytes) {
-                sent.extend_from_slice(&bytes[..read]);
-                server.write_all(&bytes[..read]).unwrap();
-            }
-            server.shutdown(Shutdown::Write).unwrap();
-            back.join().unwrap();
-            sent
-        });
-        Peer::join::<S>(address, name).finish();
-        tap.join().unwrap()
-    })
+    let tap = Tap::before(server);
+    Peer::join::<S>(tap.address, name).finish();
+    tap.end().sent
 }
 
 /// A client that goes at any moment of its coming, politely or not, leaves nothing behind.
@@ -684,9 +655,11 @@ pub fn ended_at_every_byte<S: Stage>() {
     assert_they_chat(&mut alice, &mut bob);
     // Whole ones, reset while they come in: whether the server saw them or not, the name is free.
     for _ in 0..20 {
-        let mut reset = TcpStream::connect(server.address).unwrap();
-        reset.write_all(&sent).unwrap();
-        SockRef::from(&reset).set_linger(Some(Duration::ZERO)).unwrap();
+        let tap = Tap::cut(server.address, sent.len());
+        let mut dave = Peer::connect::<S>(tap.address);
+        dave.hello("dave");
+        dave.finish();
+        tap.end();
     }
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -25,6 +25,7 @@
 pub mod capture;
 pub mod chat;
 pub mod command_line;
+pub mod encrypted;
 pub mod exhaustion;
 #[cfg(unix)]
 pub mod face;
@@ -33,13 +34,17 @@ pub mod limits;
 pub mod pages;
 pub mod peer;
 pub mod process;
-pub mod server;
 #[cfg(feature = "crypto")]
-pub mod sessions;
+pub mod records;
+pub mod secret;
+pub mod server;
+pub mod session;
 pub mod slow;
+pub mod tap;
 pub mod terminal;
 pub mod tour;
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,15 +67,24 @@ pub trait Stage {
         &[]
     }
 
+    /// The suite of its sessions, as its clients name it: `kex=… cipher=…`. In a stage that encrypts
+    /// a line with it is the first thing that a client says, on stderr.
+    fn session() -> Option<&'static str> {
+        None
+    }
+
     /// Runs the stage's server in this thread until the listener is stopped.
     fn serve(listener: &Listener, limits: &Limits);
 
     /// The client's side of a new connection.
-    fn connect(stream: Stream) -> Halves;
+    fn connect(stream: Stream) -> Connected;
 
     /// The server's side of a new connection, for servers that misbehave.
-    fn accept(stream: Stream) -> Halves;
+    fn accept(stream: Stream) -> Connected;
 }
+
+/// A connection, or why there is none.
+pub type Connected = Result<Halves, Box<dyn Error + Send + Sync>>;
 
 /// A connection's two halves, as functions: each stage has types of its own for them.
 pub struct Halves {
@@ -123,6 +137,7 @@ macro_rules! limits_suite {
         $crate::tests!($stage, limits {
             a_silent_peer_is_closed
             a_peer_that_answers_stays
+            a_server_that_says_nothing
             bytes_without_a_frame_are_silence
             waiting_for_others_is_no_silence
             stopping_tells_everyone
@@ -171,7 +186,6 @@ macro_rules! hostile_suite {
             a_server_that_sends_invisible_characters
             a_server_that_sends_garbage
             a_server_that_ends_inside_a_frame
-            a_server_that_says_nothing
             ended_at_every_byte
         });
     };
@@ -235,6 +249,42 @@ macro_rules! capture_suite {
             #[cfg(target_os = "linux")] the_same_as_a_capture_of_lo
             the_chat_survives_its_capture
             a_clients_capture_has_stdout_alone
+        });
+    };
+}
+
+/// Makes a test of each scenario of a stage that encrypts. They choose suites themselves: the driver
+/// has no options.
+#[macro_export]
+macro_rules! encrypted_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, encrypted {
+            suites_and_fingerprints
+            no_suite_in_common
+            key_logs
+            a_key_log_that_cannot_be_written
+            what_is_no_handshake
+            a_server_of_another_stage
+            a_slow_handshake_meets_the_deadline
+            nothing_is_readable_on_the_wire
+            the_same_message_is_never_the_same_ciphertext
+            an_end_that_nobody_has_meant
+        });
+    };
+}
+
+/// Makes a test of each scenario of secrets, in a stage that has them.
+#[macro_export]
+macro_rules! secret_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, secret {
+            told_and_opened
+            misuse
+            the_last_hundred
+            what_the_server_refuses
+            what_a_server_can_do
+            #[cfg(unix)] what_the_server_sees
+            #[cfg(unix)] no_key_stays_on_the_screen
         });
     };
 }

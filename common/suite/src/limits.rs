@@ -1,5 +1,7 @@
 //! What time does: heartbeats, deadlines, the end of a server.
 
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -9,6 +11,7 @@ use serde_json::json;
 use crate::Limits;
 use crate::PATIENCE;
 use crate::Stage;
+use crate::process::Program;
 use crate::server::Server;
 
 fn limits() -> Limits {
@@ -43,6 +46,22 @@ pub fn a_peer_that_answers_stays<S: Stage>() {
         alice.send(&json!({"type": "pong"}));
     }
     alice.expect_nothing_more();
+}
+
+/// A client whose server does not answer waits for its deadline of ten seconds and fails.
+pub fn a_server_that_says_nothing<S: Stage>() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let started = Instant::now();
+    let mut bob = Program::start::<S>(&["client", &address, "--name", "bob"]);
+    let silent = listener.accept().unwrap();
+    bob.expect_prefix("! ");
+    let waited = started.elapsed();
+    let (code, lines, _) = bob.end();
+    assert_eq!((code, lines), (Some(1), vec![]));
+    assert!(waited > Duration::from_secs(9), "gave up after {waited:?}");
+    assert!(waited < Duration::from_secs(14), "gave up after {waited:?}");
+    drop(silent);
 }
 
 /// Single bytes are no sign of life: only frames are.

@@ -36,14 +36,14 @@ impl Peer {
     /// Makes a stage's connection over a stream that is open already.
     pub fn over<S: Stage>(stream: Stream) -> Peer {
         stream.set_deadline(PATIENCE);
-        let halves = S::connect(stream.clone());
+        let halves = S::connect(stream.clone()).expect("a connection");
         Peer::new(stream, halves)
     }
 
     /// The server's side of a client's connection.
     pub fn serving<S: Stage>(stream: Stream) -> Peer {
         stream.set_deadline(PATIENCE);
-        let halves = S::accept(stream.clone());
+        let halves = S::accept(stream.clone()).expect("a connection");
         Peer::new(stream, halves)
     }
 

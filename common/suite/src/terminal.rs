@@ -273,6 +273,23 @@ impl Terminal {
         }
     }
 
+    /// Waits until Ctrl-C is the terminal's own again, and a key no more.
+    #[cfg(unix)]
+    pub fn wait_until_given_back(&self) {
+        let master = self.master.as_ref().expect("the program runs");
+        let deadline = Instant::now() + PATIENCE;
+        let signals = rustix::termios::LocalModes::ISIG.bits();
+        let is_given_back = || {
+            let modes = master.get_termios().expect("a terminal of Unix").local_flags.bits();
+            modes & signals == signals
+        };
+        while !is_given_back() {
+            assert!(Instant::now() < deadline, "it still has the terminal");
+            // Nothing tells when a terminal changes its modes.
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
     /// The process's number.
     pub fn pid(&self) -> u32 {
         self.child.process_id().expect("it has been started")

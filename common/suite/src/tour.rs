@@ -57,7 +57,8 @@ impl Tour {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let file = left(&lines, ".pcapng");
+        let file = lines.iter().find(|line| line.ends_with(".pcapng"));
+        let file = PathBuf::from(file.expect("it names the file").trim());
         let packets = packets(&fs::read(&file).expect("its capture"));
         Tour { lines, file, packets, _folder: folder }
     }
@@ -77,10 +78,10 @@ impl Tour {
         &rest[..rest.iter().position(is_heading).unwrap_or(rest.len())]
     }
 
-    /// What is in a file that it leaves, by the end of the file's name.
+    /// What is in a file that it leaves beside its capture.
     #[must_use]
     pub fn leaves(&self, name: &str) -> String {
-        fs::read_to_string(left(&self.lines, name)).expect("the file")
+        fs::read_to_string(self.file.with_file_name(name)).expect("the file")
     }
 
     /// The frames that these lines of it show, each with its packets.
@@ -189,12 +190,6 @@ pub fn bytes(rows: &[String]) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// The path of a file that a tour names.
-fn left(lines: &[String], name: &str) -> PathBuf {
-    let path = lines.iter().find(|line| line.ends_with(name));
-    PathBuf::from(path.expect("it names the file").trim())
 }
 
 /// Takes a capture apart by the drawings in the draft (sections 3.1 and 4.3), RFC 791 and RFC 9293.
