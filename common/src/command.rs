@@ -247,7 +247,8 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     // Many write "@bob: hi" or "@bob, hi".
     let first = first.trim_end_matches([':', ',']);
     match first.parse::<Name>() {
-        Ok(name) if name.is_reserved() => {
+        // Whether there is an operator to write to, the server knows.
+        Ok(name) if name.is_reserved() && name.key() != Name::operator().key() => {
             Err(format!("there is no @{name} here; @help shows what there is"))
         }
         Ok(_) if rest.is_empty() => Err(format!(
@@ -356,6 +357,7 @@ mod tests {
             ("@bob: two  words", Request::Private { to: owned("bob"), text: text() }),
             ("@bob, two  words", Request::Private { to: owned("bob"), text: text() }),
             ("@bob two  words", Request::Private { to: owned("bob"), text: text() }),
+            ("@server two  words", Request::Private { to: owned("server"), text: text() }),
             ("@group set team bob,carol", Request::GroupSet { group: group(), members: members() }),
             (
                 "@group set team bob, carol",
@@ -409,7 +411,7 @@ mod tests {
 
     #[test]
     fn what_is_no_command_here_and_no_name_is_never_said_to_anybody() {
-        for line in ["@send report.pdf", "@secret bob key hi", "@server hi", "@Open 1 key"] {
+        for line in ["@send report.pdf", "@secret bob key hi", "@Open 1 key"] {
             assert!(error(line).contains("@help"), "{line}");
         }
         assert!(error("@bob").contains("to write to bob: @bob text"));

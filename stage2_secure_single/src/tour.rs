@@ -179,10 +179,10 @@ fn script(guide: &mut Guide) -> Result<()> {
 
     guide.step("What an eavesdropper reads")?;
     guide.say(
-        "Whoever saw the wire searches the capture for what was said, as in stage 1: \"lab\", \
+        "Whoever saw the wire searches the capture for what was said, as in stage 1: \"the lab\", \
          \"morning\", \"alice\", \"type\".",
     )?;
-    for words in ["lab", "morning", "alice", "\"type\""] {
+    for words in ["the lab", "morning", "alice", "\"type\""] {
         ensure!(guide.eavesdrop(words)? == 0, "an eavesdropper reads {words}");
     }
     guide.say(

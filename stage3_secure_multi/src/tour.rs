@@ -162,10 +162,10 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.sees(&alice)?;
     guide.sees(&bob)?;
     guide.say(
-        "Whoever saw the wire searches the capture for what was said, as in stage 1: \"lab\", \
+        "Whoever saw the wire searches the capture for what was said, as in stage 1: \"the lab\", \
          \"secret\", \"alice\", \"type\".",
     )?;
-    for words in ["lab?", "secret", "alice", "\"type\""] {
+    for words in ["the lab", "secret", "alice", "\"type\""] {
         ensure!(guide.eavesdrop(words)? == 0, "an eavesdropper reads {words}");
     }
     guide.say(

@@ -9,8 +9,8 @@
 //!   are short enough to be waited for;
 //! - [`peer`]: a client made of the stage's own connection, which may send anything at all.
 //!
-//! Beside them, [`pages`] checks what the documentation says, and [`interop`] lets a client in another
-//! language talk with the stage's own.
+//! Beside them, [`pages`] checks what the documentation says, [`tour`] what a guided tour says, and
+//! [`interop`] lets a client in another language talk with the stage's own.
 
 // A scenario is a test, although it is not compiled as one here.
 #![allow(
@@ -37,12 +37,15 @@ pub mod limits;
 pub mod pages;
 pub mod peer;
 pub mod process;
+#[cfg(feature = "crypto")]
+pub mod records;
 pub mod secret;
 pub mod server;
 pub mod session;
 pub mod slow;
 pub mod tap;
 pub mod terminal;
+pub mod tour;
 
 use std::error::Error;
 use std::path::Path;

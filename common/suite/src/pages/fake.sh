@@ -3,6 +3,8 @@
 case "$*" in
 '')
     printf '1. A server\n   listening on 127.0.0.1:1\n\n2. alice\n'
+    # A byte that differs, for the number of the process does.
+    printf '   bytes\n      2a %02x  a row\n' $(($$ % 251))
     exit ;;
 *--help)
     echo 'server client --listen <ADDR>, --name [NAME] -v... --step'

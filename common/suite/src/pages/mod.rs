@@ -14,6 +14,7 @@ pub mod output;
 pub mod process;
 pub mod project;
 pub mod quotes;
+pub mod random;
 pub mod run;
 pub mod stage;
 

@@ -182,7 +182,8 @@ impl<'a> Session<'a> {
             }
             self.persons.insert(name.to_owned(), Person { terminal, seen: 0, serves });
         }
-        let texts = lines.iter().map(|(_, text)| *text).collect::<Vec<_>>();
+        let texts = lines.iter().map(|(_, text)| concealed(name, text)).collect::<Vec<_>>();
+        let texts = texts.iter().map(String::as_str).collect::<Vec<_>>();
         let expected = self.as_run(&texts);
         let (page, patience) = (self.page, self.program.patience);
         let Some(person) = self.persons.get_mut(name) else {
@@ -303,6 +304,19 @@ impl<'a> Session<'a> {
     /// What the page shows, with the real ports.
     fn as_run(&self, lines: &[&str]) -> Vec<String> {
         lines.iter().map(|line| with_real_ports(line, &self.ports)).collect()
+    }
+}
+
+/// A line as a terminal shows it: one with a key in it is typed and not kept, only its first two
+/// words are.
+fn concealed(name: &str, line: &str) -> String {
+    let Some((prompt, typed)) = console::typed(name, line) else { return line.to_owned() };
+    let mut words = typed.split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some(command @ ("@secret" | "@open")), Some(word), Some(_)) => {
+            format!("{prompt} {command} {word} …")
+        }
+        _ => line.to_owned(),
     }
 }
 
@@ -498,6 +512,19 @@ mod tests {
         let quits =
             format!("{server}\n{ALICE}\n|```console alice\n|alice> fail\n|alice> @quit\n|```");
         assert_problem(&run(&quits, PATIENCE), 10, "leaves with Some(1)");
+    }
+
+    #[test]
+    fn a_line_with_a_key_is_not_kept() {
+        for (line, shown) in [
+            ("bob> @open 1 KEY", "bob> @open 1 …"),
+            ("bob (dnd)> @secret alice KEY some text", "bob (dnd)> @secret alice …"),
+            ("bob> @open 1", "bob> @open 1"),
+            ("bob> @alice some text", "bob> @alice some text"),
+            ("alice: @open 1 KEY", "alice: @open 1 KEY"),
+        ] {
+            assert_eq!(concealed("bob", line), shown);
+        }
     }
 
     #[test]

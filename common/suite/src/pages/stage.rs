@@ -13,6 +13,7 @@ use super::Problem;
 use super::Project;
 use super::names;
 use super::output;
+use super::random;
 use super::run;
 use crate::PATIENCE;
 use crate::process;
@@ -59,16 +60,29 @@ pub fn consoles(project: &Project, program: &Program) -> Vec<Problem> {
 /// Checks the excerpts of this stage's tour.
 pub fn tours(project: &Project, program: &Program) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut tour = None;
+    let mut tours = Vec::new();
     for page in &project.pages {
         for block in page.blocks.iter().filter(|block| block.language == "text") {
             let words = block.argument.split_whitespace().collect::<Vec<_>>();
             if words != ["tour", &program.package] {
                 continue;
             }
-            let tour = tour.get_or_insert_with(|| output::lines(&program.shows(&[])));
             let quoted = output::lines(&block.text);
-            if quoted.is_empty() || output::find(&quoted, tour).is_none() {
+            let take = |count: usize, tours: &mut Vec<Vec<String>>| {
+                tours.resize_with(count.max(tours.len()), || output::lines(&program.shows(&[])));
+            };
+            take(1, &mut tours);
+            if !quoted.is_empty() && output::find(&quoted, &tours[0]).is_some() {
+                continue;
+            }
+            let (lines, what) = if quoted.iter().any(|line| random::is_row(line)) {
+                take(random::TOURS, &mut tours);
+                match random::check(&quoted, &tours) {
+                    Ok(()) => continue,
+                    Err(wrong) => wrong,
+                }
+            } else {
+                let tour = &tours[0];
                 // The longest beginning that is there says where it goes wrong.
                 let there = (0..quoted.len()).rev().find_map(|lines| {
                     let end = output::find(&quoted[..lines], tour)?;
@@ -84,8 +98,9 @@ pub fn tours(project: &Project, program: &Program) -> Vec<Problem> {
                         None => "Copy the lines anew from what it shows".to_owned(),
                     }
                 );
-                problems.push(page.problem(block.line.number + 1 + lines, what));
-            }
+                (lines, what)
+            };
+            problems.push(page.problem(block.line.number + 1 + lines, what));
         }
     }
     problems
@@ -246,6 +261,10 @@ mod tests {
         ] {
             assert_problem(&check(quote), line, problem);
         }
+        // Of five tours the first byte is the same in all, and the second in none.
+        assert_good(&check("   bytes\n|      2a 00  a row"));
+        assert_problem(&check("   bytes\n|      2b 00  a row"), 3, "byte 1 of this row is 2a");
+        assert_problem(&check("   bytes\n|      2a 00  another"), 3, "no tour shows this line");
         let others = project("page.md", "|```text tour stage2_other\n|x\n|```");
         assert_good(&tours(&others, &program));
     }
