@@ -9,7 +9,6 @@ use super::*;
 use crate::crypto::Settings;
 use crate::crypto::kex::BadShare;
 use crate::crypto::kex::Private;
-use crate::crypto::suite::Choice;
 use crate::crypto::suite::Cipher;
 use crate::crypto::suite::Kex;
 use crate::crypto::vectors;
