@@ -40,7 +40,7 @@ fn they_chat(setting: &Setting<'_>, kex: &str, cipher: &str) {
     assert_eq!(logged, 3, "alice, bob and carol: {log}");
     for stderr in [rust, python] {
         assert!(stderr.starts_with(&session), "{stderr}");
-        let session = stderr.lines().next().expect("a line about the session");
+        let session = stderr.lines().next().unwrap_or_default();
         let logged = log.lines().filter(|line| line.ends_with(session)).count();
         assert_eq!(logged, 1, "{session}, but the server has {log}");
     }
