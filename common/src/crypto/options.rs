@@ -19,6 +19,7 @@ pub const UNPROTECTED: &str =
 
 /// Options of server and client.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Cryptography")]
 pub struct Options {
     /// The key exchange [default: whatever the other side wants; p256 if it wants nothing]
     #[arg(long, global = true, value_enum)]
