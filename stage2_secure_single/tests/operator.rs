@@ -244,12 +244,19 @@ fn a_second_client_is_told<S: Suite>() {
 
 /// The same while the first client takes nothing and the operator floods it; that loses nothing.
 fn a_second_client_is_told_during_a_flood<S: Suite>() {
-    const LINES: usize = 20_000;
+    // More than the queue and the buffers of the system take.
+    const LINES: usize = 4_000;
     let ever = PATIENCE * 100;
-    let patient = Limits { stalled_after: ever, portion_within: ever, ..Limits::default() };
+    let patient = Limits {
+        stalled_after: ever,
+        portion_within: ever,
+        ping_after: ever,
+        close_after: ever * 2,
+        ..Limits::default()
+    };
     let Served { operator, address, stop, thread } = Served::start::<S>(patient);
     let mut alice = Peer::join::<S>(address, "alice");
-    let line = |number: usize| format!("{number:01000}");
+    let line = |number: usize| format!("{number:04000}");
     (0..LINES).for_each(|number| operator.says(&line(number)));
     let deadline = Instant::now() + PATIENCE;
     loop {
