@@ -5,9 +5,13 @@
 //! capture of the real server. So the number of every packet that it names can be looked up.
 
 mod hex;
+#[cfg(feature = "crypto")]
+mod keys;
 mod tamper;
 mod wire;
 
+#[cfg(feature = "crypto")]
+pub use keys::Keys;
 pub use tamper::Tamper;
 
 use std::collections::BTreeMap;
@@ -401,6 +405,22 @@ impl Guide {
                 return Ok(line);
             }
         }
+    }
+
+    /// Shows what client and server print of a new session, in whichever order they came to it.
+    ///
+    /// # Errors
+    /// As [`Guide::step`] and [`Guide::logged`].
+    pub fn session(&mut self) -> io::Result<()> {
+        const SESSION: &str = "session: ";
+        let mut lines = [self.logged(SESSION)?, self.logged(SESSION)?];
+        // The server's log says whose it is.
+        lines.sort_by_key(|line| !line.starts_with(SESSION));
+        for (side, line) in ["client", "server"].iter().zip(&lines) {
+            let session = line.find(SESSION).and_then(|at| line.get(at..)).unwrap_or(line);
+            self.prints(side, session)?;
+        }
+        Ok(())
     }
 
     /// A place for another file beside the capture.

@@ -1,10 +1,6 @@
 //! The guided tour: a real server, its operator and real clients in this process, on a free port.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -21,6 +17,7 @@ use common::stream::Stream;
 use common::tour;
 use common::tour::Actor;
 use common::tour::Guide;
+use common::tour::Keys;
 
 use crate::client;
 use crate::commands;
@@ -103,7 +100,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     )?;
 
     guide.step("Both print a fingerprint")?;
-    shows_fingerprints(guide)?;
+    guide.session()?;
     guide.say(
         "The fingerprint is a hash of what was said. If alice reads hers to the operator over the \
          phone, and it is the same, then nobody sits between the two.",
@@ -136,7 +133,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.step("bob comes while alice is here")?;
     let bob = join(guide, "bob", address, Allowed::default())?;
     guide.sees(&bob)?;
-    shows_fingerprints(guide)?;
+    guide.session()?;
     guide.types(&alice, "@names")?;
     guide.sees(&alice)?;
     guide.say(
@@ -153,7 +150,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.step("She comes back with --cipher aes-256-gcm")?;
     let gcm = Allowed { cipher: Some(Cipher::Gcm), ..Allowed::default() };
     let alice = join(guide, "alice", address, gcm)?;
-    shows_fingerprints(guide)?;
+    guide.session()?;
     guide.sees(&operator)?;
     guide.skips(&alice)?;
     // Her hello in the room is a record, too.
@@ -235,59 +232,10 @@ fn join(
     Ok(actor)
 }
 
-/// What client and server print of a new session, in whichever order they come to it.
-fn shows_fingerprints(guide: &mut Guide) -> io::Result<()> {
-    let mut lines = [guide.logged("session: ")?, guide.logged("session: ")?];
-    // The server's log says whose it is.
-    lines.sort_by_key(|line| !line.starts_with("session: "));
-    for (side, line) in ["client", "server"].iter().zip(&lines) {
-        let session = line.find("session: ").and_then(|at| line.get(at..)).unwrap_or(line);
-        guide.prints(side, session)?;
-    }
-    Ok(())
-}
-
 fn is_handshake(kind: u8, _: &[u8]) -> bool {
     kind == frame::HANDSHAKE
 }
 
 fn is_record(kind: u8, _: &[u8]) -> bool {
     kind == frame::RECORD
-}
-
-/// The key log of the server.
-struct Keys {
-    file: PathBuf,
-    /// The random bytes of each client's hello, in hex.
-    sessions: BTreeMap<&'static str, String>,
-}
-
-impl Keys {
-    fn new(file: PathBuf) -> Keys {
-        Keys { file, sessions: BTreeMap::new() }
-    }
-
-    /// Learns by its hello whose session this is.
-    fn learn(&mut self, name: &'static str, hello: &[u8]) {
-        self.sessions.insert(name, crypto::hex(hello.get(5..37).unwrap_or_default()));
-    }
-
-    /// Whether a frame is a record with these words in it.
-    fn finds(&self, label: &str, name: &str, words: &str) -> impl Fn(u8, &[u8]) -> bool {
-        move |kind, body| {
-            let inside = self.open(label, name, body).filter(|_| kind == frame::RECORD);
-            inside.is_some_and(|inside| String::from_utf8_lossy(&inside).contains(words))
-        }
-    }
-
-    /// What is in a record, by the key that the log has for this direction of this session.
-    fn open(&self, label: &str, name: &str, body: &[u8]) -> Option<Vec<u8>> {
-        let log = fs::read_to_string(&self.file).ok()?;
-        let prefix = format!("{label} {} ", self.sessions.get(name)?);
-        let key = log.lines().find_map(|line| line.strip_prefix(&prefix))?;
-        let key = <[u8; 32]>::try_from(crypto::unhex(key)?).ok()?;
-        let mut records = crypto::Decryptor::new(Cipher::Cfb, &key.into());
-        let frame = records.open(frame::Frame { kind: frame::RECORD, body }).ok()??;
-        Some([&[frame.kind], frame.body].concat())
-    }
 }

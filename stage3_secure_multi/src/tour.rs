@@ -1,10 +1,6 @@
 //! The guided tour: a real server and real clients in this process, on a free port.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
@@ -19,6 +15,7 @@ use common::stream::Stream;
 use common::tour;
 use common::tour::Actor;
 use common::tour::Guide;
+use common::tour::Keys;
 use common::tour::Tamper;
 
 use crate::client;
@@ -101,7 +98,7 @@ fn script(guide: &mut Guide) -> Result<()> {
          same secret; from it and from all of the above, a key for each direction. Whoever saw \
          all of the above cannot. Both print what they got:",
     )?;
-    shows_fingerprints(guide)?;
+    guide.session()?;
     guide.say(
         "The fingerprint is a hash of the handshake. If alice reads hers to whoever runs the \
          server, over the phone, and it is the same, then nobody sits between the two.",
@@ -111,14 +108,14 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.step("bob and carol connect: each has keys of their own")?;
     let bob = join(guide, "bob", address, Allowed::default())?;
     keys.learn("bob", &guide.passes(("bob", "server"), is_handshake)?);
-    shows_fingerprints(guide)?;
+    guide.session()?;
     guide.skips(&bob)?;
     guide.skips(&alice)?;
     // carol's line has somebody in the middle, who does nothing yet.
     let middle = Tamper::before(address)?;
     let carol = join(guide, "carol", middle.address, Allowed::default())?;
     keys.learn("carol", &guide.passes(("carol", "server"), is_handshake)?);
-    shows_fingerprints(guide)?;
+    guide.session()?;
     for actor in [&carol, &bob, &alice] {
         guide.skips(actor)?;
     }
@@ -203,7 +200,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     let gcm = Allowed { cipher: Some(Cipher::Gcm), ..Allowed::default() };
     guide.say("carol comes back with --cipher aes-256-gcm, through the same middle:")?;
     let carol = join(guide, "carol", middle.address, gcm)?;
-    shows_fingerprints(guide)?;
+    guide.session()?;
     for actor in [&carol, &bob, &alice] {
         guide.skips(actor)?;
     }
@@ -259,18 +256,6 @@ fn join(
     Ok(actor)
 }
 
-/// What client and server print of a new session, in whichever order they come to it.
-fn shows_fingerprints(guide: &mut Guide) -> io::Result<()> {
-    let mut lines = [guide.logged("session: ")?, guide.logged("session: ")?];
-    // The server's log says whose it is.
-    lines.sort_by_key(|line| !line.starts_with("session: "));
-    for (side, line) in ["client", "server"].iter().zip(&lines) {
-        let session = line.find("session: ").and_then(|at| line.get(at..)).unwrap_or(line);
-        guide.prints(side, session)?;
-    }
-    Ok(())
-}
-
 fn is_handshake(kind: u8, _: &[u8]) -> bool {
     kind == frame::HANDSHAKE
 }
@@ -278,41 +263,4 @@ fn is_handshake(kind: u8, _: &[u8]) -> bool {
 /// At most the last two rows of a record.
 fn tail(record: &[u8]) -> &[u8] {
     record.get(record.len().saturating_sub(32)..).unwrap_or(record)
-}
-
-/// The key log of the server.
-struct Keys {
-    file: PathBuf,
-    /// The random bytes of each client's hello, in hex.
-    sessions: BTreeMap<&'static str, String>,
-}
-
-impl Keys {
-    fn new(file: PathBuf) -> Keys {
-        Keys { file, sessions: BTreeMap::new() }
-    }
-
-    /// Learns by its hello whose session this is.
-    fn learn(&mut self, name: &'static str, hello: &[u8]) {
-        self.sessions.insert(name, crypto::hex(hello.get(5..37).unwrap_or_default()));
-    }
-
-    /// Whether a frame is a record with these words in it.
-    fn finds(&self, label: &str, name: &str, words: &str) -> impl Fn(u8, &[u8]) -> bool {
-        move |kind, body| {
-            let inside = self.open(label, name, body).filter(|_| kind == frame::RECORD);
-            inside.is_some_and(|inside| String::from_utf8_lossy(&inside).contains(words))
-        }
-    }
-
-    /// What is in a record, by the key that the log has for this direction of this session.
-    fn open(&self, label: &str, name: &str, body: &[u8]) -> Option<Vec<u8>> {
-        let log = fs::read_to_string(&self.file).ok()?;
-        let prefix = format!("{label} {} ", self.sessions.get(name)?);
-        let key = log.lines().find_map(|line| line.strip_prefix(&prefix))?;
-        let key = <[u8; 32]>::try_from(crypto::unhex(key)?).ok()?;
-        let mut records = crypto::Decryptor::new(Cipher::Cfb, &key.into());
-        let frame = records.open(frame::Frame { kind: frame::RECORD, body }).ok()??;
-        Some([&[frame.kind], frame.body].concat())
-    }
 }

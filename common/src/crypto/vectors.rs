@@ -107,19 +107,19 @@ pub struct Example {
     pub heard_record: Hex,
 }
 
-/// A "generator" that returns what it was given: it hands a known private key to the code that makes
-/// new ones.
+/// A "generator" that returns what it was given: it hands a known private key, or salt and nonce, to the
+/// code that makes new ones.
 pub struct Given<'a>(pub &'a [u8]);
 
 impl TryRng for Given<'_> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        panic!("private keys are taken as bytes")
+        panic!("keys, salts and nonces are taken as bytes")
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        panic!("private keys are taken as bytes")
+        panic!("keys, salts and nonces are taken as bytes")
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {

@@ -1,11 +1,9 @@
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 
-use rand::TryCryptoRng;
-use rand::TryRng;
 use serde::Deserialize;
 
 use super::*;
+use crate::crypto::vectors::Given;
 
 /// A secret of `vectors/secret.json`, which `docs/interop/secret_vector.py` has printed.
 #[derive(Deserialize)]
@@ -39,30 +37,6 @@ fn known() -> Vec<Known> {
     let file = include_str!("../vectors/secret.json");
     serde_json::from_str::<File>(file).unwrap().tests
 }
-
-/// A "generator" that returns what it was given.
-struct Given<'a>(&'a [u8]);
-
-impl TryRng for Given<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        panic!("salt and nonce are taken as bytes")
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        panic!("salt and nonce are taken as bytes")
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        let (given, rest) = self.0.split_at(bytes.len());
-        bytes.copy_from_slice(given);
-        self.0 = rest;
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Given<'_> {}
 
 fn name(name: &str) -> Name {
     name.parse().unwrap()
