@@ -63,7 +63,7 @@ impl Write for Line {
     }
 }
 
-type End = Handshake<Line, Line>;
+type End = Handshake<Line, Line, StdRng>;
 
 /// A client, a server, and everything that they say.
 fn ends(seed: u64) -> (End, End, Rc<RefCell<Vec<u8>>>) {

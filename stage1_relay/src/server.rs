@@ -21,11 +21,12 @@ use common::sync::Arc;
 use common::writer::Writer;
 
 use crate::connection;
+use crate::connection::Settings;
 
 /// What all threads of a server share.
 pub struct Server {
     pub limits: Limits,
-    pub settings: connection::Settings,
+    pub settings: Settings,
     pub registry: sync::Mutex<Registry>,
 }
 
@@ -44,7 +45,7 @@ pub struct Presence<'a> {
 }
 
 /// Serves clients until `listener` is stopped; then everyone is told, and what is queued goes out.
-pub fn run(listener: &stream::Listener, settings: &connection::Settings, limits: &Limits) {
+pub fn run(listener: &stream::Listener, settings: &Settings, limits: &Limits) {
     let (limits, settings) = (limits.clone(), settings.clone());
     // Not too many connections without a hello: the one that is silent longest has to go.
     let admission = admission::Admission::new(&limits);

@@ -63,17 +63,17 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
+    let Some(mode) = cli.mode else { return tour::run(cli.step, &cli.crypto) };
     let settings = cli.crypto.settings()?;
-    match cli.mode {
-        None => tour::run(cli.step),
-        Some(Mode::Server(args)) => {
+    match mode {
+        Mode::Server(args) => {
             let exposed = "whoever is on the way can pretend to be it";
             args.run(PORT, exposed, &commands(), |listener, limits, console| {
                 settings.warn();
                 server::run(listener, &settings, limits, console);
             })
         }
-        Some(Mode::Client(args)) => {
+        Mode::Client(args) => {
             args.run(PORT, env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
                 client::run(stream, &settings, name, face)
             })

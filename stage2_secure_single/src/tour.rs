@@ -35,7 +35,8 @@ const GCM: &[(usize, &str)] = &[(1 + 22 + SAID.len() + 2, "ciphertext"), (0, "ta
 const CLOSE: &[(usize, &str)] = &[(1, "ciphertext, a kind"), (0, "tag")];
 
 /// Shows the stage; with `step` it waits for Enter before each step.
-pub fn run(step: bool) -> Result<ExitCode> {
+pub fn run(step: bool, options: &crypto::options::Options) -> Result<ExitCode> {
+    options.none_for_a_tour()?;
     let mut guide = Guide::new(env!("CARGO_PKG_NAME"), step)?;
     let tour = script(&mut guide);
     guide.end(tour)
@@ -126,8 +127,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.sees(&operator)?;
     guide.parts(("alice", "server"), keys.finds(TO_SERVER, "alice", SAID), CFB)?;
     guide.say(
-        "The same text under the same key: with a fresh IV no byte is as it was. Only the length \
-         is.",
+        "The same text under the same key: with a fresh IV nothing shows that it is the same but \
+         the length.",
     )?;
 
     guide.step("bob comes while alice is here")?;
@@ -170,8 +171,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.parts(("alice", "server"), is_record, CLOSE)?;
     guide.say(
         "Her last record holds a frame of the kind 12 and nothing else: it says that it is the \
-         last. A connection that ends without one was cut by \
-         somebody else, and the server says so.",
+         last. Where a connection ends without one, it was cut, or its program died, and the \
+         server says so.",
     )?;
 
     guide.step("What an eavesdropper reads")?;

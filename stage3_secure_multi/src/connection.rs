@@ -45,7 +45,7 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
     let session = handshake.derive(suite, private, &share_s)?;
     settings.keylog.write(&session)?;
     logging::say(session.banner());
-    let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.rng);
+    let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.ivs());
     let sender = Sender { frames: handshake.writer, records };
     let records = crypto::Decryptor::new(suite.cipher, &session.server).of(stream.peer());
     let receiver = Receiver { frames: handshake.reader, records };
@@ -67,7 +67,7 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     let session = handshake.derive(suite, private, &share_c)?;
     settings.keylog.write(&session)?;
     log::info!("{}: {session}", stream.peer());
-    let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.rng);
+    let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.ivs());
     let sender = Sender { frames: handshake.writer, records };
     let records = crypto::Decryptor::new(suite.cipher, &session.client).of(stream.peer());
     let receiver = Receiver { frames: handshake.reader, records };

@@ -38,7 +38,8 @@ const TO_CLIENT: &str = "CHAT2_S2C";
 const CFB: &[(usize, &str)] = &[(16, "IV"), (0, "ciphertext")];
 
 /// Shows the stage; with `step` it waits for Enter before each step.
-pub fn run(step: bool) -> Result<ExitCode> {
+pub fn run(step: bool, options: &crypto::options::Options) -> Result<ExitCode> {
+    options.none_for_a_tour()?;
     let mut guide = Guide::new(env!("CARGO_PKG_NAME"), step)?;
     let tour = script(&mut guide);
     guide.end(tour)

@@ -14,8 +14,10 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 
-use rand::Rng;
+use rand::CryptoRng;
 use rand::SeedableRng;
+use rand::TryRng;
+use rand::rand_core::UnwrapErr;
 use rand::rngs::StdRng;
 use rand::rngs::SysError;
 use rand::rngs::SysRng;
@@ -38,6 +40,7 @@ use crate::message;
 use crate::message::Bye;
 use crate::message::Event;
 use crate::message::Reason;
+use crate::message::Unreadable;
 use crate::stream::Stream;
 
 /// What both hellos begin with: the name of the handshake and its version.
@@ -62,6 +65,9 @@ pub enum Error {
     /// The other side says why it does not go on; escaped and not too long, for it goes to the log.
     #[error("{0}")]
     Refused(String),
+    /// The other side says that it does not know what a handshake is.
+    #[error("this server has no handshake, is it one of another stage? It says: {0}")]
+    NoHandshake(String),
     /// A frame that has no place here.
     #[error(
         "this stage begins with a handshake, and a frame of kind {0:02x} came; is that another \
@@ -95,13 +101,14 @@ impl From<io::Error> for Error {
 pub type Random = [u8; 32];
 
 /// A handshake in progress.
-pub struct Handshake<R = Stream, W = Stream> {
+pub struct Handshake<R = Stream, W = Stream, G = UnwrapErr<SysRng>> {
     /// Where the frames go, during the handshake and after it.
     pub writer: Writer<W>,
     /// Where they come from.
     pub reader: Reader<R>,
-    /// For everything about this connection that has to be random.
-    pub rng: StdRng,
+    /// For random bytes and private keys. It is the operating system's: a generator of our own would
+    /// keep in memory what a private key can be computed from, long after that is wiped.
+    pub rng: G,
     transcript: Sha256,
     random_c: Random,
 }
@@ -114,13 +121,15 @@ impl Handshake {
     pub fn over(stream: &Stream) -> Result<Handshake, SysError> {
         let writer = Writer::new(stream.clone(), stream.peer());
         let reader = Reader::new(stream.clone(), stream.peer());
-        Ok(Handshake::new(writer, reader, StdRng::try_from_rng(&mut SysRng)?))
+        // Where there are some there will be more.
+        SysRng.try_next_u32()?;
+        Ok(Handshake::new(writer, reader, UnwrapErr(SysRng)))
     }
 }
 
-impl<R: Read, W: Write> Handshake<R, W> {
-    /// With a generator that is seeded already.
-    pub fn new(writer: Writer<W>, reader: Reader<R>, rng: StdRng) -> Handshake<R, W> {
+impl<R: Read, W: Write, G: CryptoRng> Handshake<R, W, G> {
+    /// With a generator.
+    pub fn new(writer: Writer<W>, reader: Reader<R>, rng: G) -> Handshake<R, W, G> {
         Handshake { writer, reader, rng, transcript: Sha256::new(), random_c: [0; 32] }
     }
 
@@ -199,7 +208,8 @@ impl<R: Read, W: Write> Handshake<R, W> {
             frame::MESSAGE => match message::decode(frame) {
                 Ok(Event::Bye(bye)) => {
                     let why = escape::bytes(bye.text.as_bytes(), REASON);
-                    Err(Error::Refused(why))
+                    let knows = bye.text != Unreadable::Kind(frame::HANDSHAKE).to_string();
+                    Err(if knows { Error::Refused(why) } else { Error::NoHandshake(why) })
                 }
                 _ => Err(Error::NotAHandshake(frame::MESSAGE)),
             },
@@ -228,6 +238,11 @@ impl<R: Read, W: Write> Handshake<R, W> {
         };
         let salt = self.transcript.clone().finalize().into();
         Ok(Session::derive(suite, self.random_c, salt, &secret))
+    }
+
+    /// A generator for initialisation vectors, which are no secrets.
+    pub fn ivs(&mut self) -> StdRng {
+        StdRng::from_rng(&mut self.rng)
     }
 
     /// A hello without a share, and the random bytes in it.

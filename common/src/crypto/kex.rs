@@ -228,7 +228,7 @@ fn x25519_pair<R: CryptoRng + ?Sized>(rng: &mut R) -> (Private, Vec<u8>) {
 #[cfg(feature = "hybrid")]
 fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Secret {
     let mut secret = Secret::from([0; 32]);
-    rng.fill_bytes(&mut *secret.0);
+    rng.fill_bytes(secret.expose_mut());
     secret
 }
 

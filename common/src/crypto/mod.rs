@@ -46,10 +46,10 @@ use std::fmt::Write;
 
 use zeroize::Zeroizing;
 
-/// 32 secret bytes: a shared secret or a key. They are wiped when this is dropped, and there is no
-/// `Debug` that could show them.
+/// 32 secret bytes: a shared secret or a key. They stay in one place, which is wiped when this is
+/// dropped, and there is no `Debug` that could show them.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<[u8; 32]>);
+pub struct Secret(Box<Zeroizing<[u8; 32]>>);
 
 impl Secret {
     /// The bytes.
@@ -65,7 +65,7 @@ impl Secret {
 
 impl From<[u8; 32]> for Secret {
     fn from(bytes: [u8; 32]) -> Secret {
-        Secret(Zeroizing::new(bytes))
+        Secret(Box::new(Zeroizing::new(bytes)))
     }
 }
 

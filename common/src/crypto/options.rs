@@ -46,6 +46,17 @@ pub struct Settings {
 }
 
 impl Options {
+    /// A tour chooses for itself.
+    ///
+    /// # Errors
+    /// If something else was chosen for it.
+    pub fn none_for_a_tour(&self) -> io::Result<()> {
+        let chosen = self.kex.is_some() || self.cipher.is_some();
+        let wrong =
+            "--kex and --cipher are for `server` and `client`; the tour shows more than one";
+        if chosen { Err(io::Error::new(io::ErrorKind::InvalidInput, wrong)) } else { Ok(()) }
+    }
+
     /// Opens the key log, if one is wanted, with a warning.
     ///
     /// # Errors
@@ -53,7 +64,8 @@ impl Options {
     pub fn settings(&self) -> io::Result<Settings> {
         let allowed = Allowed { kex: self.kex, cipher: self.cipher };
         let mut settings = Settings { allowed, ..Settings::default() };
-        if let Some(path) = &self.keylog {
+        // An empty variable is none.
+        if let Some(path) = self.keylog.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             settings.keylog = KeyLog::append(path).map_err(|error| {
                 io::Error::new(error.kind(), format!("--keylog {}: {error}", path.display()))
             })?;

@@ -55,10 +55,10 @@ impl Session {
         let prk = Hkdf::<Sha256>::new(Some(&salt), secret.expose());
         let expand = |direction: &str| {
             let label = format!("{PURPOSE} {} {} {direction}", suite.kex, suite.cipher);
-            let mut key = [0; 32];
+            let mut key = Secret::from([0; 32]);
             // It fails for keys of more than 255 hashes only (RFC 5869, section 2.3).
-            let _ = prk.expand(label.as_bytes(), &mut key);
-            Secret::from(key)
+            let _ = prk.expand(label.as_bytes(), key.expose_mut());
+            key
         };
         let (client, server) = (expand(CLIENT_TO_SERVER), expand(SERVER_TO_CLIENT));
         Session { random_c, suite, client, server, fingerprint: fingerprint(&salt) }

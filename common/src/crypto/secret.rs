@@ -257,6 +257,9 @@ impl Secrets {
         if store.me.as_ref().is_some_and(|me| me.key() == from.key()) {
             return Event::Notice { text: format!("your secret is on its way to {to}") };
         }
+        if store.me.as_ref().is_none_or(|me| me.key() != to.key()) {
+            return Event::Refused { text: format!("{from} sent you a secret for {to}") };
+        }
         // Longer than this is none, and whoever made it could fill the memory.
         let fits = Some(sealed).filter(|sealed| sealed.len() <= 2 * (SEAL + MAX_TEXT));
         let Some(bytes) = fits.and_then(unhex) else {

@@ -194,8 +194,18 @@ pub fn a_name_is_asked_for<S: Stage>() {
     assert_eq!(carol.end(), Some(0), "a name is no line that was said: {}", carol.screen());
 
     // Lines that were typed for the chat are no names.
-    let ahead = Terminal::start::<S>(&["client", &address, "--name", "bob"], SIZE.0, SIZE.1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = folder.path().join("gate");
+    let made = std::process::Command::new("mkfifo").arg(&gate).status();
+    assert!(made.expect("the system has mkfifo").success());
+    let (binary, gate_name) = (S::binary().display(), gate.display());
+    let mut shell = portable_shell();
+    shell.arg(format!("cat '{gate_name}'; exec '{binary}' client {address} --name bob"));
+    let ahead = Terminal::start_command(shell, SIZE.0, SIZE.1);
     ahead.type_text("hello\rsecond\r");
+    // The terminal itself shows what it has; only then does the client begin.
+    ahead.wait_for_row("second");
+    std::fs::write(&gate, "").expect("somebody reads it");
     ahead.wait_for_row("! the name bob is taken, choose another");
     ahead.wait_for_row("your name:");
     say(&ahead, "dave");

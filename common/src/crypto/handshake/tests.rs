@@ -75,7 +75,7 @@ fn generate<R: CryptoRng + ?Sized>(kex: Kex, rng: &mut R) -> Result<(Private, Ve
     Private::generate(kex, &Settings::default(), rng)
 }
 
-type Side = Handshake<Pipe, Pipe>;
+type Side = Handshake<Pipe, Pipe, StdRng>;
 
 fn side(sends: &Pipe, receives: &Pipe, seed: u64) -> Side {
     let writer = Writer::new(sends.clone(), "alice");

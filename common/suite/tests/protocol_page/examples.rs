@@ -172,7 +172,7 @@ pub fn secret(key: &str, text: &str, from: &str, to: &str) -> (String, Vec<u8>) 
 
 /// One side of a handshake.
 struct Side {
-    handshake: Handshake<Pipe, Pipe>,
+    handshake: Handshake<Pipe, Pipe, StdRng>,
     allowed: Allowed,
 }
 

@@ -75,14 +75,14 @@ fn known<T: Choice>(code: u8) -> Option<T> {
 }
 
 /// A victim behind a handshake.
-fn side(handshake: Handshake, cipher: Cipher, theirs: &Secret, ours: &Secret) -> Side {
+fn side(mut handshake: Handshake, cipher: Cipher, theirs: &Secret, ours: &Secret) -> Side {
+    let encryptor = Encryptor::new(cipher, ours, handshake.ivs());
     let (mut frames, mut records) = (handshake.reader, Decryptor::new(cipher, theirs));
     let source = move || {
         let frame = records.next(frames.read().ok()?).ok()??;
         Some((frame.kind, frame.body.to_vec()))
     };
-    let sink =
-        Sealed { frames: handshake.writer, records: Encryptor::new(cipher, ours, handshake.rng) };
+    let sink = Sealed { frames: handshake.writer, records: encryptor };
     Side { source: Box::new(source), sink: Box::new(sink) }
 }
 
