@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 use clap::ValueEnum;
 use thiserror::Error;
@@ -52,8 +51,8 @@ pub trait Choice: ValueEnum + Copy + PartialEq {
     const OPTION: &'static str;
     /// What the server takes where both sides allow any.
     const DEFAULT: Self;
-    /// The bytes for those that take the feature `hybrid`.
-    const HYBRID: RangeInclusive<u8>;
+    /// The bytes and the words for those that take the feature `hybrid`.
+    const HYBRID: &'static [(u8, &'static str)];
 
     /// The byte for it in a hello.
     fn code(self) -> u8;
@@ -65,7 +64,7 @@ pub trait Choice: ValueEnum + Copy + PartialEq {
 impl Choice for Kex {
     const OPTION: &'static str = "--kex";
     const DEFAULT: Kex = Kex::P256;
-    const HYBRID: RangeInclusive<u8> = 3..=4;
+    const HYBRID: &'static [(u8, &'static str)] = &[(3, "rsa2048-server"), (4, "rsa2048-client")];
 
     fn code(self) -> u8 {
         match self {
@@ -93,7 +92,7 @@ impl Choice for Kex {
 impl Choice for Cipher {
     const OPTION: &'static str = "--cipher";
     const DEFAULT: Cipher = Cipher::Cfb;
-    const HYBRID: RangeInclusive<u8> = 3..=3;
+    const HYBRID: &'static [(u8, &'static str)] = &[(3, "fernet")];
 
     fn code(self) -> u8 {
         match self {
@@ -170,8 +169,8 @@ pub enum NoSuite {
     },
     /// A number in the other side's hello that this program could know.
     #[error(
-        "the {other} wants {option} number {code}, which this {side} knows only when it is built \
-         with `--features hybrid`"
+        "the {other} wants {option} {wanted}, which this {side} knows only when it is built with \
+         `--features hybrid`"
     )]
     NotBuilt {
         /// Who wants it: the client or the server.
@@ -180,8 +179,8 @@ pub enum NoSuite {
         side: &'static str,
         /// `--kex` or `--cipher`.
         option: &'static str,
-        /// The number.
-        code: u8,
+        /// The word for it.
+        wanted: &'static str,
     },
     /// A number in a server's hello that the client did not allow.
     #[error("the server chose {option} number {code}, which this client did not allow")]
@@ -247,11 +246,13 @@ fn check<T: Choice>(code: u8, own: Option<T>) -> Result<T, NoSuite> {
 }
 
 fn known<T: Choice>(code: u8, [other, side]: [&'static str; 2]) -> Result<Option<T>, NoSuite> {
-    match T::value_variants().iter().copied().find(|value| value.code() == code) {
-        None if T::HYBRID.contains(&code) => {
-            Err(NoSuite::NotBuilt { other, side, option: T::OPTION, code })
+    let known = T::value_variants().iter().copied().find(|value| value.code() == code);
+    let hybrid = T::HYBRID.iter().find(|(hybrid, _)| *hybrid == code);
+    match (known, hybrid) {
+        (None, Some((_, wanted))) => {
+            Err(NoSuite::NotBuilt { other, side, option: T::OPTION, wanted })
         }
-        known => Ok(known),
+        (known, _) => Ok(known),
     }
 }
 
@@ -300,17 +301,17 @@ mod tests {
     #[cfg(not(feature = "hybrid"))]
     #[test]
     fn who_was_built_without_a_suite_says_what_it_takes() {
-        for (codes, option) in [([3, 1], "--kex"), ([4, 1], "--kex"), ([1, 3], "--cipher")] {
-            let code = codes[0].max(codes[1]);
-            let expected = |other, side| Err(NoSuite::NotBuilt { other, side, option, code });
+        for (codes, option, wanted) in [
+            ([3, 1], "--kex", "rsa2048-server"),
+            ([4, 1], "--kex", "rsa2048-client"),
+            ([1, 3], "--cipher", "fernet"),
+        ] {
+            let expected = |other, side| Err(NoSuite::NotBuilt { other, side, option, wanted });
             assert_eq!(ALL.choose(codes), expected("client", "server"));
             assert_eq!(ALL.check(codes), expected("server", "client"));
         }
         let refused = ALL.choose([3, 0]).unwrap_err().to_string();
-        assert!(
-            refused.contains("the client wants --kex number 3, which this server"),
-            "{refused}"
-        );
+        assert!(refused.contains("--kex rsa2048-server, which this server"), "{refused}");
         assert!(refused.contains("--features hybrid"), "{refused}");
     }
 
@@ -320,6 +321,11 @@ mod tests {
         let codes = |kex, cipher| Suite { kex, cipher }.codes();
         assert_eq!(codes(Kex::RsaServer, Cipher::Fernet), [3, 3]);
         assert_eq!(codes(Kex::RsaClient, Cipher::Fernet), [4, 3]);
+        assert_eq!(
+            Kex::HYBRID,
+            [Kex::RsaServer, Kex::RsaClient].map(|kex| (kex.code(), kex.name()))
+        );
+        assert_eq!(Cipher::HYBRID, [(Cipher::Fernet.code(), Cipher::Fernet.name())]);
     }
 
     #[test]
