@@ -225,7 +225,7 @@ const PROMPT: &str = "Enter goes on, q ends:";
 /// The stage's tour, with what it writes among the temporary files in `folder`.
 fn tour<S: Stage>(args: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(S::binary());
-    command.args(args).env("TMPDIR", folder).env("TMP", folder);
+    command.args(args).env("TMPDIR", folder).env("TMP", folder).env_remove(KEY_LOG);
     command
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::Stage;
+use crate::process::KEY_LOG;
 use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::session;
@@ -256,6 +257,7 @@ fn portable_shell() -> crate::terminal::CommandBuilder {
     let mut shell = crate::terminal::CommandBuilder::new("sh");
     shell.arg("-c");
     shell.env("TERM", "xterm-256color");
+    shell.env_remove(KEY_LOG);
     shell
 }
 
@@ -342,6 +344,7 @@ pub fn to_the_background_and_back<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);
     let mut bob = server.client::<S>("bob");
     let mut shell = crate::terminal::CommandBuilder::new("sh");
+    shell.env_remove(KEY_LOG);
     shell.arg("-i");
     shell.env("TERM", "xterm-256color");
     shell.env("PS1", "$ ");
