@@ -230,6 +230,7 @@ macro_rules! face_suite {
             #[cfg(unix)] leaving
             #[cfg(unix)] a_lost_server
             #[cfg(unix)] a_client_that_is_told_to_end
+            #[cfg(unix)] a_client_whose_terminal_takes_nothing
             #[cfg(unix)] leaving_a_server_that_sleeps
             #[cfg(unix)] a_paste
             #[cfg(unix)] a_server_that_stops
