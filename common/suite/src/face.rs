@@ -488,7 +488,8 @@ pub fn frames_above_the_line<S: Stage>() {
     });
     assert_eq!(sessions.len(), usize::from(session::rows::<S>()), "{sessions:?}");
     for row in &shown {
-        let starts = ["* ", "bob: hi", "alice> half", &address];
+        // Frames of more than a row go on below, by two columns to the right.
+        let starts = ["* ", "bob: hi", "alice> half", "  ", &address];
         assert!(starts.iter().any(|start| row.starts_with(start)), "{row:?} in {shown:?}");
     }
 }

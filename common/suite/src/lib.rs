@@ -268,6 +268,7 @@ macro_rules! encrypted_suite {
             key_logs
             a_key_log_that_cannot_be_written
             what_is_no_handshake
+            #[cfg(unix)] a_server_that_stops_is_no_attack
             a_server_of_another_stage
             a_slow_handshake_meets_the_deadline
             nothing_is_readable_on_the_wire

@@ -305,8 +305,8 @@ impl Terminal {
         let mut screen = self.screen();
         for line in lines.lines() {
             // As for any other log, nobody may see it.
-            let row = screen.style.paint(style::GREY, line);
-            let _ = screen.print(&[row]);
+            let rows = screen.rows(line, style::GREY);
+            let _ = screen.print(&rows);
         }
     }
 }
