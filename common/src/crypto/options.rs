@@ -83,6 +83,7 @@ impl Settings {
     pub fn warn(&self) {
         if self.allowed.cipher.is_none_or(|cipher| cipher == Cipher::Cfb) {
             logging::say(UNPROTECTED);
+            log::logger().flush();
         }
     }
 }
