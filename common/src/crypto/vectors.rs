@@ -11,6 +11,8 @@ use serde::Deserializer;
 use serde::de;
 use serde::de::DeserializeOwned;
 
+use crate::crypto::unhex;
+
 /// What `docs/interop/key_schedule.py` printed.
 pub const KEY_SCHEDULE: &str = include_str!("vectors/key_schedule.json");
 
@@ -50,12 +52,6 @@ impl<'de> Deserialize<'de> for Hex {
         let text = String::deserialize(deserializer)?;
         unhex(&text).map(Hex).ok_or_else(|| de::Error::custom(format!("no hex: {text}")))
     }
-}
-
-/// The bytes that `text` is the hex of.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// A test of Wycheproof: what all kinds have in common, and what it is about.

@@ -5,12 +5,12 @@ use rand::rngs::StdRng;
 use serde::Deserialize;
 
 use super::*;
+use crate::crypto::unhex;
 use crate::crypto::vectors;
 use crate::crypto::vectors::Given;
 use crate::crypto::vectors::Hex;
 use crate::crypto::vectors::Verdict;
 use crate::crypto::vectors::Wycheproof;
-use crate::crypto::vectors::unhex;
 
 const RFC7748: &str = include_str!("../vectors/rfc7748_x25519.json");
 
