@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -16,12 +17,10 @@ pub use system::Folder;
 const BEFORE: &str = ".chat-";
 const AFTER: &str = ".part";
 
-/// Another random name is tried so many times.
+/// So many random names are tried.
 const ATTEMPTS: u32 = 16;
 
-/// Opens the folder at `path`, which is made if it is missing (what it is in is not).
-///
-/// A symbolic link is followed: this path is the user's, not a peer's.
+/// Opens the folder at `path`, which is made if it is missing.
 pub fn make(path: &Path) -> io::Result<Folder> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -29,8 +28,20 @@ pub fn make(path: &Path) -> io::Result<Folder> {
     }
 }
 
+/// A new part file in `folder`, and its name.
+pub fn create_part(folder: &Folder) -> io::Result<(String, File)> {
+    for _ in 0..ATTEMPTS {
+        let name = part_name()?;
+        match folder.create(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            created => return Ok((name, created?)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 /// A name for a part file that nobody can know before.
-pub fn part_name() -> io::Result<String> {
+fn part_name() -> io::Result<String> {
     Ok(format!("{BEFORE}{:016x}{AFTER}", getrandom::u64()?))
 }
 
@@ -58,8 +69,6 @@ mod system {
     use rustix::fs::OFlags;
     use rustix::io::Errno;
 
-    use super::ATTEMPTS;
-
     /// A folder that is held open. Its descriptor makes sure that it stays the same.
     #[derive(Debug)]
     pub struct Folder(OwnedFd);
@@ -71,26 +80,17 @@ mod system {
             Ok(Folder(rustix::fs::open(path, flags, Mode::empty())?))
         }
 
-        /// A new part file, locked as long as it is open, that only its owner may read; and its
-        /// name.
-        pub fn create_part(&self) -> io::Result<(String, File)> {
+        /// A new file `name`, locked as long as it is open, that only its owner may read; fails if
+        /// anything has that name.
+        pub fn create(&self, name: &str) -> io::Result<File> {
             // EXCL makes sure that it is new; what is there, link or not, is never followed.
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            for _ in 0..ATTEMPTS {
-                let name = super::part_name()?;
-                let created = rustix::fs::openat(&self.0, &name, flags, Mode::RUSR | Mode::WUSR);
-                let file = match created {
-                    Err(Errno::EXIST) => continue,
-                    created => File::from(created?),
-                };
-                // Between these two lines another process may sweep it. Where nothing can be
-                // locked, nothing is swept.
-                let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-                if lock != Err(Errno::WOULDBLOCK) && file.metadata()?.nlink() > 0 {
-                    return Ok((name, file));
-                }
+            let created = rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR);
+            let file = File::from(created?);
+            match is_claimed(&file)? {
+                true => Ok(file),
+                false => Err(io::ErrorKind::AlreadyExists.into()),
             }
-            Err(io::ErrorKind::AlreadyExists.into())
         }
 
         /// Gives the part file the name `name`, all at once; fails if anything has that name, even
@@ -150,6 +150,13 @@ mod system {
             self.remove(name)
         }
     }
+
+    /// Locks a new file, unless another process has begun to sweep it already. Where nothing can be
+    /// locked, nothing is swept.
+    pub fn is_claimed(file: &File) -> io::Result<bool> {
+        let lock = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+        Ok(lock != Err(Errno::WOULDBLOCK) && file.metadata()?.nlink() > 0)
+    }
 }
 
 #[cfg(windows)]
@@ -163,8 +170,6 @@ mod system {
     use std::path::PathBuf;
 
     use tempfile::TempPath;
-
-    use super::ATTEMPTS;
 
     /// Others may read a part file while it is open, and nothing else: not remove it.
     const FILE_SHARE_READ: u32 = 1;
@@ -180,22 +185,17 @@ mod system {
             Ok(Folder(path.to_owned()))
         }
 
-        /// A new part file, which nobody can remove as long as it is open; and its name.
-        pub fn create_part(&self) -> io::Result<(String, File)> {
-            for _ in 0..ATTEMPTS {
-                let name = super::part_name()?;
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true).share_mode(FILE_SHARE_READ);
-                match options.open(self.0.join(&name)) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    created => return Ok((name, created?)),
-                }
-            }
-            Err(io::ErrorKind::AlreadyExists.into())
+        /// A new file `name`, which nobody can remove as long as it is open; fails if anything has
+        /// that name.
+        pub fn create(&self, name: &str) -> io::Result<File> {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).share_mode(FILE_SHARE_READ);
+            options.open(self.0.join(name))
         }
 
         /// Gives the part file, which must be closed, the name `name`, all at once; fails if
-        /// anything has that name. (`fs::rename` would replace it.)
+        /// anything has that name. (`fs::rename` would replace it.) Being closed, it is not safe
+        /// from a sweep for this moment; what was swept is not published.
         pub fn publish(&self, part: &str, name: &str) -> io::Result<()> {
             let part = TempPath::try_from_path(self.0.join(part))?;
             part.persist_noclobber(self.0.join(name)).map_err(|refused| {

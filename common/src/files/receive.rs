@@ -89,8 +89,9 @@ pub enum Error {
 }
 
 impl Incoming {
-    /// Begins to receive a file of `size` bytes into `folder`, which is made if it is missing.
-    /// More than `limit` bytes are not taken.
+    /// Begins to receive a file of `size` bytes into `folder`, which is made if it is missing (what
+    /// it is in is not), and may be a symbolic link, as it is the user's. More than `limit` bytes
+    /// are not taken.
     ///
     /// # Errors
     /// [`Error::TooLarge`], before the disk is touched, and [`Error::Folder`].
@@ -175,20 +176,19 @@ pub fn sweep(folder: &Path) -> io::Result<usize> {
     }
 }
 
-/// A part file, which is removed unless it is published.
+/// A part file, which is removed unless it gets another name.
 #[derive(Debug)]
 struct Part {
     folder: Folder,
     name: String,
-    /// `None` after it could not be written.
+    /// `None` after it could not be written, and where it has to be closed.
     file: Option<File>,
-    published: bool,
 }
 
 impl Part {
     fn create(folder: Folder) -> io::Result<Part> {
-        let (name, file) = folder.create_part()?;
-        Ok(Part { folder, name, file: Some(file), published: false })
+        let (name, file) = folder::create_part(&folder)?;
+        Ok(Part { folder, name, file: Some(file) })
     }
 
     /// Gives it the first form of `name` that is free; `None` if none is.
@@ -203,7 +203,6 @@ impl Part {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
                 published => {
                     published?;
-                    self.published = true;
                     // The file is in place; that its name is on the disk not every system can say.
                     let _ = self.folder.sync();
                     return Ok(Some(name));
@@ -216,11 +215,11 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.published {
-            self.file = None;
-            // What cannot be removed now is swept at the next start.
-            let _ = self.folder.remove(&self.name);
-        }
+        // On Windows it cannot be removed while it is open.
+        self.file = None;
+        // A file that was published has this name no more. What cannot be removed now is swept at
+        // the next start.
+        let _ = self.folder.remove(&self.name);
     }
 }
 

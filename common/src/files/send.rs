@@ -87,11 +87,19 @@ impl Source {
         // Merely to open a device may do something, so it is looked at before and, as it may have
         // been exchanged, after.
         check_kind(path, &fs::metadata(path).map_err(refused)?)?;
-        let file = open(path).map_err(refused)?;
-        let metadata = file.metadata().map_err(refused)?;
-        check_kind(path, &metadata)?;
+        Source::of(open(path).map_err(refused)?, path)
+    }
+
+    /// The file that was opened at `path`, if it is one.
+    fn of(file: File, path: &Path) -> Result<Source, Error> {
+        let path = path.to_owned();
+        let metadata = match file.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) => return Err(Error::Open { path, error }),
+        };
+        check_kind(&path, &metadata)?;
         let (size, hash) = (metadata.len(), sha2::Sha256::new());
-        Ok(Source { file, path: path.to_owned(), size, offset: 0, hash })
+        Ok(Source { file, path, size, offset: 0, hash })
     }
 
     /// Bytes of the file when it was opened: exactly those are sent.
