@@ -22,9 +22,13 @@ const ATTEMPTS: u32 = 16;
 
 /// Opens the folder at `path`, which is made if it is missing.
 pub fn make(path: &Path) -> io::Result<Folder> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Folder::open(path),
+    match Folder::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::create_dir(path) {
+            // Another program was quicker, or it is a link to nowhere.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Folder::open(path),
+        },
+        opened => opened,
     }
 }
 
