@@ -176,7 +176,7 @@ impl ClientArgs {
                 return Ok(left);
             };
             let stream = Stream::connect(&addresses, capture.as_ref())
-                .map_err(|error| stream::explain_connect(&addresses, error, package))?;
+                .map_err(|error| stream::explain_connect(&addresses, error, package, port))?;
             let (output, input) = face.pair(&commands);
             let ended = chat(&stream, &known, (Arc::clone(&output), input));
             stream.close();

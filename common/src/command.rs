@@ -32,11 +32,13 @@ pub struct Command {
 pub enum Parse {
     /// It says everything; the commands are those that there are.
     Plain(fn(&str, &[Command]) -> Parsed),
-    /// There is a key in it, so nothing repeats the line after its second word, or keeps it.
+    /// There is a key in it: the line is not kept in the history, on the screen or in the log, and
+    /// it is overwritten itself. Copies that the terminal's editor, a reader's buffer or the
+    /// allocator made on the way are not.
     Secret {
         /// Reads it, by what it remembers itself.
         parse: Arc<dyn Fn(&str) -> Parsed + Send + Sync>,
-        /// Overwrites a line that is needed no more.
+        /// Overwrites a line that is needed no more, but no copies of it.
         wipe: fn(String),
     },
 }
@@ -60,6 +62,12 @@ pub enum Action {
     /// Leave.
     Quit,
 }
+
+/// A typed word that differs by so many letters, added, left out, changed or swapped, may be meant as
+/// a command's.
+const DIFFERS: usize = 2;
+/// So many letters of a command's word may be meant as all of it.
+const START: usize = 3;
 
 /// The commands of every stage.
 pub const CHAT: [Command; 6] = [HELP, QUIT, NAMES, PRIVATE, STATUS, GROUP];
@@ -156,11 +164,13 @@ const GROUP: Command = Command {
     }),
 };
 
-/// What `line` asks for, or that it is shown what is wrong with it; a line with a key in it is wiped.
+/// What `line` asks for, or that it is shown what is wrong with it; a line with a key in it, also
+/// where its command is mistyped, is overwritten, as far as [`Parse::Secret`] says.
 pub fn take(line: String, commands: &[Command]) -> Action {
     let action = parse(&line, commands);
     let action = action.unwrap_or_else(|text| Action::Show(vec![Event::Refused { text }]));
-    if let Some(Parse::Secret { wipe, .. }) = find(&line, commands).map(|it| &it.parse) {
+    let named = after_at(&line).and_then(|typed| Named::by(typed, commands));
+    if let Some(Parse::Secret { wipe, .. }) = named.map(|named| &named.command.parse) {
         wipe(line);
     }
     action
@@ -168,12 +178,18 @@ pub fn take(line: String, commands: &[Command]) -> Action {
 
 /// What may be shown and kept of `line`, if that is not all of it.
 pub fn public(line: &str, commands: &[Command]) -> Option<String> {
-    let command = find(line, commands)?;
+    let typed = after_at(line)?;
+    let Named { command, is_exact } = Named::by(typed, commands)?;
     if let Parse::Plain(_) = command.parse {
         return None;
     }
-    let (first, rest) = word(line);
-    Some(format!("{first} {} …", word(rest).0))
+    let (first, rest) = word(typed);
+    // In the wrong place, the key may be anywhere.
+    if is_exact && command.fits(rest) {
+        Some(format!("@{first} {} …", word(rest).0))
+    } else {
+        Some(format!("@{first} …"))
+    }
 }
 
 /// What `line` asks for.
@@ -185,7 +201,7 @@ pub fn parse(line: &str, commands: &[Command]) -> Result<Action, String> {
     if line.is_empty() {
         return Ok(Action::Show(Vec::new()));
     }
-    let action = match line.trim_start().strip_prefix('@') {
+    let action = match after_at(line) {
         None => Action::Send(Request::Say { text: line.to_owned() }),
         Some(command) => parse_command(command, commands)?,
     };
@@ -223,26 +239,79 @@ impl Command {
     }
 }
 
+/// A command that a line begins with.
+struct Named<'a> {
+    command: &'a Command,
+    /// It is its word that was typed; if not, it is one with a key that must not go to somebody of
+    /// that name.
+    is_exact: bool,
+}
+
+impl<'a> Named<'a> {
+    /// The command that is meant by what was `typed` after the `@`.
+    fn by(typed: &str, commands: &'a [Command]) -> Option<Named<'a>> {
+        let (first, rest) = word(typed);
+        let mut others = commands.iter().filter(|command| command.word != PRIVATE.word);
+        let exact = others.find(|command| command.word.eq_ignore_ascii_case(first));
+        let named = exact.map(|command| Named { command, is_exact: true });
+        named.or_else(|| {
+            let command = commands.iter().find(|command| command.is_nearly(first, rest))?;
+            Some(Named { command, is_exact: false })
+        })
+    }
+}
+
+impl Command {
+    /// Whether this one, with a key in it, is what somebody wanted who typed `first` and `rest`.
+    fn is_nearly(&self, first: &str, rest: &str) -> bool {
+        if let Parse::Plain(_) = self.parse {
+            return false;
+        }
+        let typed = first.trim_end_matches([':', ',']).to_ascii_lowercase();
+        let differs = strsim::damerau_levenshtein(self.word, &typed);
+        // Hardly anybody is called so like a long word.
+        if differs <= self.word.len().saturating_sub(4) {
+            return true;
+        }
+        match typed.strip_prefix(self.word) {
+            Some(joined) => self.fits(rest) || self.fits(&format!("{joined} {rest}")),
+            None => {
+                let is_start = typed.len() >= START && self.word.starts_with(&typed);
+                (differs <= DIFFERS || is_start) && self.fits(rest)
+            }
+        }
+    }
+
+    /// Whether `rest`, after the command's word, has the words of one of its forms: `N` is a number,
+    /// and `text` any number of words.
+    fn fits(&self, rest: &str) -> bool {
+        let typed = rest.split_whitespace().collect::<Vec<_>>();
+        self.forms.iter().any(|(form, _)| {
+            let form = form.split(' ').skip(1).collect::<Vec<_>>();
+            let is_complete = match form.last() {
+                Some(&"text") => typed.len() >= form.len(),
+                _ => typed.len() == form.len(),
+            };
+            let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+            is_complete && form.iter().zip(&typed).all(|(form, it)| *form != "N" || is_number(it))
+        })
+    }
+}
+
 fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     let (first, rest) = word(line);
-    if let Some(command) = by_word(first, commands) {
-        let wrong = || format!("the right form is: {}", command.usage());
+    if let Some(Named { command, is_exact }) = Named::by(line, commands) {
+        let usage = command.usage();
+        if !is_exact {
+            return Err(format!(
+                "@{first} is no command, and nothing was sent: did you mean {usage}?"
+            ));
+        }
         let parsed = match &command.parse {
             Parse::Plain(parse) => parse(rest, commands),
             Parse::Secret { parse, .. } => parse(rest),
         };
-        return parsed.ok_or_else(wrong)?;
-    }
-    // Sent to somebody of that name, a key would be out.
-    let is_meant = |command: &&Command| {
-        let typed = first.to_ascii_lowercase();
-        let differs = strsim::damerau_levenshtein(command.word, &typed);
-        matches!(command.parse, Parse::Secret { .. })
-            && differs <= command.word.len().saturating_sub(4)
-    };
-    if let Some(meant) = commands.iter().find(is_meant) {
-        let usage = meant.usage();
-        return Err(format!("@{first} is no command, and nothing was sent: did you mean {usage}?"));
+        return parsed.ok_or_else(|| format!("the right form is: {usage}"))?;
     }
     // Many write "@bob: hi" or "@bob, hi".
     let first = first.trim_end_matches([':', ',']);
@@ -261,14 +330,9 @@ fn parse_command(line: &str, commands: &[Command]) -> Result<Action, String> {
     }
 }
 
-/// The command that `line` begins with.
-fn find<'a>(line: &str, commands: &'a [Command]) -> Option<&'a Command> {
-    by_word(word(line).0.strip_prefix('@')?, commands)
-}
-
-fn by_word<'a>(word: &str, commands: &'a [Command]) -> Option<&'a Command> {
-    let mut commands = commands.iter().filter(|command| command.word != PRIVATE.word);
-    commands.find(|command| command.word.eq_ignore_ascii_case(word))
+/// What follows the `@` that a line with a command begins with.
+fn after_at(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix('@')
 }
 
 /// Refuses here what the server would refuse anyway, before it is sent.
@@ -296,6 +360,8 @@ pub fn word(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     const ALL: &[Command] = &[HELP, QUIT, NAMES, PRIVATE, STATUS, GROUP];
@@ -418,6 +484,107 @@ mod tests {
         for line in ["@", "@é hi", "@a.b hi", "@123456789012345678901 hi"] {
             assert!(error(line).contains("neither a command nor a name"), "{line}");
         }
+    }
+
+    /// Commands with a key in them, as the encrypted stages have them.
+    fn with_secrets() -> Vec<Command> {
+        let secret = |word, forms| Command {
+            word,
+            forms,
+            example: "",
+            parse: Parse::Secret {
+                parse: Arc::new(|_| Some(Ok(Action::Quit))),
+                wipe: |line| WIPED.set(Some(line)),
+            },
+        };
+        let secrets = [
+            secret("secret", &[("@secret NAME KEY text", "")]),
+            secret("open", &[("@open N KEY", "")]),
+        ];
+        [ALL, &secrets].concat()
+    }
+
+    thread_local! {
+        /// The line that was to be overwritten last.
+        static WIPED: Cell<Option<String>> = const { Cell::new(None) };
+    }
+
+    #[test]
+    fn a_mistyped_command_sends_no_key_to_anybody() {
+        let commands = with_secrets();
+        for (line, shown, right) in [
+            ("@opne 1 KEY", "@opne …", "@open N KEY"),
+            ("@open: 1 KEY", "@open: …", "@open N KEY"),
+            ("@OPNE, 1 KEY", "@OPNE, …", "@open N KEY"),
+            ("@ope 1 KEY", "@ope …", "@open N KEY"),
+            ("@opens 12 KEY", "@opens …", "@open N KEY"),
+            ("@opened 1 KEY", "@opened …", "@open N KEY"),
+            ("@openbob 1 KEY", "@openbob …", "@open N KEY"),
+            ("@open1 KEY", "@open1 …", "@open N KEY"),
+            ("@ pone  1  KEY ", "@pone …", "@open N KEY"),
+            ("@owen 1 KEY", "@owen …", "@open N KEY"),
+            ("@sceret bob KEY hi", "@sceret …", "@secret NAME KEY text"),
+            ("  @sec bob KEY hi", "@sec …", "@secret NAME KEY text"),
+            ("@SECRE bob KEY two words", "@SECRE …", "@secret NAME KEY text"),
+            ("@secrets bob KEY hi", "@secrets …", "@secret NAME KEY text"),
+            ("@secretly bob KEY hi", "@secretly …", "@secret NAME KEY text"),
+            ("@secretbob KEY hi", "@secretbob …", "@secret NAME KEY text"),
+            ("@secret: bob KEY hi", "@secret: …", "@secret NAME KEY text"),
+            ("@sceret bob KEY", "@sceret …", "@secret NAME KEY text"),
+        ] {
+            assert_eq!(public(line, &commands).as_deref(), Some(shown), "{line}");
+            let Action::Show(events) = take(line.to_owned(), &commands) else { panic!("{line}") };
+            let [Event::Refused { text }] = &events[..] else { panic!("{line}: {events:?}") };
+            assert!(text.contains("nothing was sent") && text.contains(right), "{line}: {text}");
+            assert!(!text.replace(right, "").contains("KEY"), "{line}: {text}");
+            assert_eq!(WIPED.take().as_deref(), Some(line));
+        }
+    }
+
+    #[test]
+    fn of_a_line_with_a_key_the_beginning_may_be_shown() {
+        let commands = with_secrets();
+        for (line, shown) in [
+            ("@open 1 KEY", "@open 1 …"),
+            (" @ OPEN 1 KEY", "@OPEN 1 …"),
+            ("@secret bob KEY two words", "@secret bob …"),
+            // Of the wrong form: who knows where the key is.
+            ("@open KEY", "@open …"),
+            ("@open KEY 1", "@open …"),
+            ("@open 1 KEY KEY", "@open …"),
+            ("@secret KEY", "@secret …"),
+            ("@secret", "@secret …"),
+        ] {
+            assert_eq!(public(line, &commands).as_deref(), Some(shown), "{line}");
+            assert_eq!(take(line.to_owned(), &commands), Action::Quit, "{line}");
+            assert_eq!(WIPED.take().as_deref(), Some(line));
+        }
+    }
+
+    #[test]
+    fn who_is_called_nearly_as_a_command_can_be_written_to() {
+        let commands = with_secrets();
+        for (to, text) in [
+            ("owen", "hello there"),
+            ("owen", "1"),
+            ("owen", "1 more thing"),
+            ("owen", "see you at 5"),
+            ("openai", "hello there"),
+            ("ben", "bob KEY hi"),
+            ("sec", "hello there"),
+            ("se", "bob KEY hi"),
+            ("secretary", "hello"),
+            ("bob", "1 KEY"),
+            ("carol", "bob KEY hi"),
+        ] {
+            let line = format!("@{to} {text}");
+            let sent = Request::Private { to: to.to_owned(), text: text.to_owned() };
+            assert_eq!(take(line.clone(), &commands), Action::Send(sent), "{line}");
+            assert_eq!(public(&line, &commands), None, "{line}");
+            assert_eq!(WIPED.take(), None, "{line}");
+        }
+        assert_eq!(public("@names", &commands), None);
+        assert_eq!(public("open 1 KEY", &commands), None, "said to the room");
     }
 
     #[test]

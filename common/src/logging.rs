@@ -3,9 +3,11 @@
 //! The `log` facade decides once, by the level, whether a frame is looked at at all. The logger
 //! behind it is ours because it is small and its clock needs no date, and because of what happens
 //! where nobody reads a server's stderr: a full pipe, a terminal at Ctrl-S. Its lines wait in a
-//! bounded queue for a thread that writes them, and what does not fit is counted instead. No other
-//! thread waits. A client writes at once: its log has to stand in order between the lines of chat.
+//! bounded queue for a thread that writes them, or shows them where the operator has a terminal, and
+//! what does not fit is counted instead. No other thread waits. A client writes at once: its log has
+//! to stand in order between the lines of chat.
 
+use std::fmt;
 use std::fmt::Display;
 use std::io;
 use std::io::Write;
@@ -57,7 +59,7 @@ pub fn init(is_server: bool, verbose: u8) {
     });
     // A second call, as in tests, changes the level only; where there is no thread, no log is kept.
     let logger = LOGGER.get_or_init(|| {
-        let queue = if is_server { Some(Queue::spawn(io::stderr()).ok()?) } else { None };
+        let queue = if is_server { Some(Queue::spawn(put).ok()?) } else { None };
         Some(Stderr { queue })
     });
     if let Some(logger) = logger {
@@ -66,17 +68,46 @@ pub fn init(is_server: bool, verbose: u8) {
 }
 
 /// Shows the log with `show` instead of on stderr, from now on: for a program that has another use
-/// for its terminal.
+/// for its terminal. The log of a server is shown by the thread of its queue, so `show` may wait.
 pub fn show_with(show: impl Fn(&str) + Send + 'static) {
     *SHOW.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(show));
 }
 
 /// Says something that is no part of the log, but stands where the log goes.
 pub fn say(what: impl Display) {
+    let line = Line { logged: None, text: what.to_string() };
+    match LOGGER.get() {
+        Some(Some(logger)) => logger.put(line),
+        _ => put(&line),
+    }
+}
+
+/// A line of the log, or several.
+#[derive(Debug)]
+struct Line {
+    /// When, if it is part of the log.
+    logged: Option<SystemTime>,
+    text: String,
+}
+
+impl Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(logged) = self.logged {
+            let since = logged.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+            let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+            write!(f, "{h:02}:{m:02}:{s:02}.{millis:03}Z ")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// Shows a line, or writes it to stderr.
+fn put(line: &Line) {
     match &*SHOW.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(show) => show(&what.to_string()),
-        // With one write, so that it is a whole line at once. Nobody may be reading.
-        None => drop(io::stderr().write_all(format!("{what}\n").as_bytes())),
+        Some(show) => show(&line.text),
+        // With one write, so that it is a whole line at once. Nobody may be reading; the chat goes on.
+        None => drop(io::stderr().write_all(format!("{line}\n").as_bytes())),
     }
 }
 
@@ -114,7 +145,7 @@ pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
     log::debug!("{peer} {arrow} {kind:02x} {kind_name}, length {length}: {preview}{dump}");
 }
 
-/// Writes lines in a thread of its own.
+/// Writes or shows lines in a thread of its own.
 #[derive(Debug)]
 struct Queue {
     items: SyncSender<Item>,
@@ -124,26 +155,25 @@ struct Queue {
 /// What the thread of a [`Queue`] does next.
 #[derive(Debug)]
 enum Item {
-    Write(String),
+    Put(Line),
     /// Tells that all before is written.
     Tell(Sender<()>),
 }
 
 impl Queue {
-    fn spawn(mut out: impl Write + Send + 'static) -> io::Result<Queue> {
+    fn spawn(put: impl Fn(&Line) + Send + 'static) -> io::Result<Queue> {
         let (items, queue) = mpsc::sync_channel(QUEUE);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&left_out);
         let write = move || {
             for item in queue {
                 match item {
-                    Item::Write(line) => {
-                        // Nobody may be reading; the chat goes on.
-                        let _ = out.write_all(line.as_bytes());
+                    Item::Put(line) => {
+                        put(&line);
                         let count = counted.swap(0, Ordering::Relaxed);
                         if count > 0 {
-                            let warning = format!("warning: {count} lines of the log left out\n");
-                            let _ = out.write_all(warning.as_bytes());
+                            let text = format!("warning: {count} lines of the log left out");
+                            put(&Line { logged: None, text });
                         }
                     }
                     // Who asked may have lost patience.
@@ -155,8 +185,8 @@ impl Queue {
         Ok(Queue { items, left_out })
     }
 
-    fn push(&self, line: String) {
-        if self.items.try_send(Item::Write(line)).is_err() {
+    fn push(&self, line: Line) {
+        if self.items.try_send(Item::Put(line)).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -184,6 +214,15 @@ struct Stderr {
     queue: Option<Queue>,
 }
 
+impl Stderr {
+    fn put(&self, line: Line) {
+        match &self.queue {
+            Some(queue) => queue.push(line),
+            None => put(&line),
+        }
+    }
+}
+
 impl Log for Stderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
@@ -199,19 +238,8 @@ impl Log for Stderr {
             Level::Warn => "warning: ",
             _ => "",
         };
-        if let Some(show) = &*SHOW.lock().unwrap_or_else(PoisonError::into_inner) {
-            show(&format!("{level}{}", record.args()));
-            return;
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (seconds, millis) = (now.as_secs(), now.subsec_millis());
-        let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        let line = format!("{h:02}:{m:02}:{s:02}.{millis:03}Z {level}{}\n", record.args());
-        match &self.queue {
-            Some(queue) => queue.push(line),
-            // Nobody may be reading; the chat goes on.
-            None => drop(io::stderr().write_all(line.as_bytes())),
-        }
+        let text = format!("{level}{}", record.args());
+        self.put(Line { logged: Some(SystemTime::now()), text });
     }
 
     fn flush(&self) {
@@ -221,36 +249,22 @@ impl Log for Stderr {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-    use std::sync::mpsc::Receiver;
-
     use super::*;
-
-    /// Takes bytes only when it is told to, and tells what it took.
-    struct Slow {
-        told: Receiver<()>,
-        took: Arc<Mutex<String>>,
-    }
-
-    impl Write for Slow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.told.recv().map_err(io::Error::other)?;
-            self.took.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn who_logs_never_waits_and_what_is_left_out_is_counted() {
         let (tell, told) = mpsc::channel();
-        let took = Arc::new(Mutex::new(String::new()));
-        let queue = Queue::spawn(Slow { told, took: Arc::clone(&took) }).unwrap();
+        let took = Arc::<Mutex<String>>::default();
+        let taken = Arc::clone(&took);
+        // It takes a line only when it is told to.
+        let slow = move |line: &Line| {
+            told.recv().unwrap();
+            taken.lock().unwrap().push_str(&format!("{line}\n"));
+        };
+        let queue = Queue::spawn(slow).unwrap();
         // The thread holds at most one more.
         for number in 0..QUEUE + 11 {
-            queue.push(format!("{number}\n"));
+            queue.push(Line { logged: None, text: number.to_string() });
         }
         let left_out = queue.left_out.load(Ordering::Relaxed);
         assert!((10..=11).contains(&left_out), "{left_out}");

@@ -221,12 +221,22 @@ pub fn explain_bind(address: SocketAddr, error: io::Error) -> io::Error {
 }
 
 /// Why connecting to `addresses` failed, and what to do; `package` is the stage's.
-pub fn explain_connect(addresses: &[SocketAddr], error: io::Error, package: &str) -> io::Error {
+pub fn explain_connect(
+    addresses: &[SocketAddr],
+    error: io::Error,
+    package: &str,
+    port: u16,
+) -> io::Error {
     let address = addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" or ");
+    let listen = match addresses {
+        [first, ..] if first.port() != port => format!(" --listen {first}"),
+        _ => String::new(),
+    };
     let advice = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             format!(
-                "nothing listens there: start the server first, with cargo run -p {package} -- server"
+                "nothing listens there: start the server first, with cargo run -p {package} -- \
+                 server{listen}"
             )
         }
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {

@@ -1,8 +1,10 @@
 //! A connection's writing thread: its life from the first frame to the end of both directions.
 
+use std::error::Error;
 use std::io;
 use std::io::Write;
 use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +18,9 @@ use crate::stream::Stream;
 use crate::sync::Arc;
 use crate::sync::spawn;
 
+/// For the last words to a server that has said bye.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
 /// A running writing thread.
 pub struct Writer {
     /// What it writes is queued here.
@@ -23,6 +28,8 @@ pub struct Writer {
     stream: Stream,
     goodbye_within: Duration,
     thread: JoinHandle<()>,
+    /// Ends when everything has been sent or given up.
+    sent: Receiver<()>,
     /// Dropped when the reading thread has left.
     reads: Sender<()>,
 }
@@ -55,17 +62,37 @@ impl Writer {
         let (outbox, stream) = (Arc::new(Outbox::new(limits)), stream.clone());
         let ends = Ends { outbox: Arc::clone(&outbox), stream: stream.clone() };
         let (goodbye_within, (reads, reader)) = (limits.goodbye_within, mpsc::channel());
+        let (sends, sent) = mpsc::channel();
         let body = move || {
             if let Err(error) = send_queued(&ends.outbox) {
                 log::info!("{}: closed, nothing more can be sent: {error}", ends.stream.peer());
             }
             ends.outbox.finish();
             ends.stream.finish();
+            drop(sends);
             // The reading thread leaves at the end of the peer's direction. Either is an end.
             let _ = reader.recv_timeout(goodbye_within);
         };
         let thread = spawn("writer", limits.stack, body)?;
-        Ok(Writer { outbox, stream, goodbye_within, thread, reads })
+        Ok(Writer { outbox, stream, goodbye_within, thread, sent, reads })
+    }
+
+    /// A client is at its end, because its person has left, or because the server has said bye: then
+    /// it ends its own direction as it should, too, unless that takes long. Another error is an end
+    /// as it is.
+    ///
+    /// # Errors
+    /// Why it has ended, as it was handed in.
+    pub fn leave<E: AsRef<dyn Error>>(self, left: Result<(), E>) -> Result<(), E> {
+        match &left {
+            Ok(()) => self.end(&Ok(())),
+            Err(error) if error.as_ref().is::<Bye>() => {
+                self.outbox.finish();
+                let _: Result<(), _> = self.sent.recv_timeout(LEAVE_WITHIN);
+            }
+            Err(_) => {}
+        }
+        left
     }
 
     /// The reading thread is at its end, because the peer has left or for a reason that the peer is

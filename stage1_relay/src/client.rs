@@ -42,8 +42,8 @@ pub fn run(
     let listener = client.clone();
     sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
 
-    // What was sent last is in a capture when this has ended.
-    client.receive(receiver).inspect(|()| writer.end(&Ok(())))
+    // What was sent last is sent, and in a capture, when this has ended.
+    writer.leave(client.receive(receiver))
 }
 
 impl Client {

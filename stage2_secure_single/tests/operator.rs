@@ -424,6 +424,8 @@ use terminal::a_line_being_typed_is_never_torn;
 #[cfg(unix)]
 use terminal::a_prompt;
 #[cfg(unix)]
+use terminal::a_terminal_that_takes_nothing_stops_nobody;
+#[cfg(unix)]
 use terminal::leaving_stops_it;
 
 /// The face of a client, for the operator.
@@ -431,6 +433,7 @@ use terminal::leaving_stops_it;
 mod terminal {
     use suite::terminal::Key;
     use suite::terminal::Terminal;
+    use suite::terminal::rows;
 
     use super::*;
 
@@ -442,6 +445,9 @@ mod terminal {
         let address = rows[0].strip_prefix("listening on ").unwrap().to_owned();
         (terminal, ServerAt(address))
     }
+
+    /// How long a server may take to stop in a terminal that takes nothing: it gives it a chance.
+    const STOPS_UNSEEN: Duration = Duration::from_secs(5);
 
     /// Where a server in a terminal listens.
     struct ServerAt(String);
@@ -463,6 +469,10 @@ mod terminal {
         for number in 0..200 {
             alice.type_line(&number.to_string());
         }
+        // The log waits for nobody, and may come later than what happened after it.
+        operator.wait_for("the session", |screen| {
+            rows(screen).iter().any(|row| row.contains(" session: kex=p256 cipher="))
+        });
         operator.wait_for_row("alice: 199");
         operator.wait_for_row("server> half a");
         let rows = operator.scrollback_and_screen();
@@ -471,7 +481,6 @@ mod terminal {
         assert_eq!(said.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
         let prompts = rows.iter().filter(|row| row.contains("server>")).count();
         assert_eq!((prompts, rows.last().unwrap().as_str()), (1, "server> half a"));
-        assert!(rows.iter().any(|row| row.contains(" session: kex=p256 cipher=")), "{rows:?}");
         operator.type_text("line");
         operator.enter();
         alice.expect(&["server: half a line"]);
@@ -492,6 +501,36 @@ mod terminal {
         operator.type_text("hi");
         operator.enter();
         alice.expect(&["server -> alice: hi"]);
+    }
+
+    /// The log that nobody sees either keeps nobody from coming, and nothing the server from ending.
+    pub fn a_terminal_that_takes_nothing_stops_nobody<S: Suite>() {
+        let (mut operator, address) = server::<S>();
+        let mut alice = address.client::<S>("alice");
+        operator.ignore();
+        // More than a terminal keeps, and less than what waits for the operator.
+        let say = |alice: &mut Program, lines| {
+            (0..lines).for_each(|number| alice.type_line(&format!("{number:04000}")));
+        };
+        say(&mut alice, 50);
+        alice.type_line("@names");
+        alice.expect(&["* here: server, alice"]);
+        for name in ["bob", "carol", "bob"] {
+            // From the second on, more than waits for the operator.
+            let began = Instant::now();
+            let client = Program::start::<S>(&["client", &address.0, "--name", name]);
+            let (code, lines, _) = client.end();
+            assert_eq!((code, lines), (Some(1), vec![format!("! {TAKEN}")]), "{name}");
+            assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+            say(&mut alice, 50);
+        }
+        let began = Instant::now();
+        let pid = operator.pid().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(operator.end(), Some(0));
+        assert!(began.elapsed() < STOPS_UNSEEN, "{:?}", began.elapsed());
+        let (code, lines, _) = alice.end();
+        assert_eq!((code, lines), (Some(1), vec!["! the server stops".to_owned()]));
     }
 
     /// Who leaves the console stops the server: the client is told.
@@ -547,4 +586,5 @@ with_each_cipher!({
     #[cfg(unix)] a_line_being_typed_is_never_torn
     #[cfg(unix)] a_prompt
     #[cfg(unix)] leaving_stops_it
+    #[cfg(unix)] a_terminal_that_takes_nothing_stops_nobody
 });

@@ -66,12 +66,12 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
     /// The other side says that it does not know what a handshake is.
-    #[error("this server has no handshake, is it one of another stage? It says: {0}")]
+    #[error("this server knows no handshake: start server and client from the same stage ({0})")]
     NoHandshake(String),
     /// A frame that has no place here.
     #[error(
-        "this stage begins with a handshake, and a frame of kind {0:02x} came; is that another \
-         stage, or none?"
+        "a handshake was due, and a frame of kind {0:02x} came: start server and client from the \
+         same stage"
     )]
     NotAHandshake(u8),
     /// It does not begin with "CHT2".

@@ -14,7 +14,7 @@
 //! | `fernet` | with the feature `hybrid`: the tokens that protect them under `fernet` |
 //! | [`secret`] | text under a key that two people know and the server does not |
 //! | [`options`] | the part of the command line for this |
-//! | [`keylog`] | session keys in a file, for Wireshark |
+//! | [`keylog`] | session keys in a file, with which a capture can be decrypted |
 
 #[cfg(feature = "hybrid")]
 pub mod fernet;

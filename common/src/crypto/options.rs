@@ -15,7 +15,7 @@ use crate::logging;
 
 /// What those who use CFB have to know.
 pub const UNPROTECTED: &str =
-    "warning: aes-256-cfb notices no change on the way, on purpose; aes-256-gcm does";
+    "warning: aes-256-cfb does not notice tampering (on purpose); aes-256-gcm does";
 
 /// Options of server and client.
 #[derive(Args, Debug)]
@@ -27,8 +27,8 @@ pub struct Options {
     /// The cipher [default: whatever the other side wants; aes-256-cfb if it wants nothing]
     #[arg(long, global = true, value_enum)]
     cipher: Option<Cipher>,
-    /// Append the keys of each session to a file, for Wireshark: whoever has it and a capture reads
-    /// everything
+    /// Append the keys of each session to a file, with which a capture can be decrypted: whoever has
+    /// both reads everything
     #[arg(long, global = true, value_name = "FILE", env = "CHATKEYLOG")]
     keylog: Option<PathBuf>,
 }
@@ -83,6 +83,7 @@ impl Settings {
     pub fn warn(&self) {
         if self.allowed.cipher.is_none_or(|cipher| cipher == Cipher::Cfb) {
             logging::say(UNPROTECTED);
+            log::logger().flush();
         }
     }
 }

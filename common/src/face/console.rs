@@ -15,6 +15,7 @@ use crate::message::Person;
 use crate::message::Request;
 use crate::message::Status;
 use crate::name::Name;
+use crate::outbox::Lane;
 use crate::outbox::Outbox;
 use crate::stream::Stop;
 
@@ -27,16 +28,13 @@ pub struct Console {
 }
 
 impl Console {
-    /// Shows on a face what will be queued, in a thread, so that a terminal that takes nothing stops
-    /// nobody but those who talk to its operator.
+    /// Shows on a face what will be queued, in a thread: where its terminal takes nothing, those who
+    /// talk to the operator wait once the queue is full, and nobody else. The log has its own queue.
     pub fn new((face, input): Pair) -> Console {
         // As patient as a client is with its server.
         let outbox = Arc::new(Outbox::new(&Limits::for_client()));
         let console = Console { outbox: Arc::clone(&outbox), face: Arc::clone(&face), input };
-        let me = Person { name: Name::operator(), status: Status::Normal };
-        let welcome = Event::Welcome { name: me.name.clone(), people: vec![me] };
         spawn("face", move || {
-            let _ = face.show(&welcome);
             let mut batch = Vec::new();
             while outbox.next(&mut batch) {
                 for frame in &batch {
@@ -50,7 +48,11 @@ impl Console {
     /// Reads what is typed, in a thread, and hands on what is asked for; when the operator leaves,
     /// the server stops.
     pub fn listen(self, stop: Stop, mut ask: impl FnMut(Request) + Send + 'static) {
-        let Console { face, mut input, .. } = self;
+        let Console { outbox, face, mut input } = self;
+        // With it comes the prompt: what is to be read before it has been said.
+        let me = Person { name: Name::operator(), status: Status::Normal };
+        let welcome = Event::Welcome { name: me.name.clone(), people: vec![me] };
+        outbox.push(Lane::Message, message::encode(&welcome).into());
         spawn("input", move || {
             while let Some(action) = input.next() {
                 match action {

@@ -85,6 +85,10 @@ impl<R: Read> Lines<R> {
         }
         while line.pop_if(|last| matches!(last, b'\n' | b'\r')).is_some() {}
         Some(String::from_utf8(line).map_err(|error| {
+            // In a command there may be a key.
+            if error.as_bytes().contains(&b'@') {
+                return "not sent, this line is not UTF-8".to_owned();
+            }
             let line = escape::bytes(error.as_bytes(), 60);
             format!("not sent, this line is not UTF-8: {line}")
         }))
@@ -257,6 +261,16 @@ mod tests {
         let refused = lines[1].clone().unwrap_err();
         assert!(refused.starts_with("not sent") && refused.ends_with(r"\xff\u{1b}"), "{refused}");
         assert_eq!(lines[2], Ok("ho".to_owned()));
+    }
+
+    #[test]
+    fn of_a_command_that_is_no_text_nothing_is_repeated() {
+        for line in
+            [&b"@open 1 KEY\xff"[..], b" \t@secret bob KEY \xe9t\xe9\n", b"\xff@open 1 KEY\n"]
+        {
+            let refused = lines(line).remove(0).unwrap_err();
+            assert!(refused.starts_with("not sent") && !refused.contains("KEY"), "{refused}");
+        }
     }
 
     #[test]

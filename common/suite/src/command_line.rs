@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::Stage;
 use crate::peer::Peer;
+use crate::process::KEY_LOG;
 use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::session;
@@ -171,6 +172,7 @@ pub fn input_that_is_no_text<S: Stage>() {
     let address = server.address.to_string();
     let mut alice = Command::new(S::binary())
         .args(["client", &address, "--name", "alice"])
+        .env_remove(KEY_LOG)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -223,7 +225,7 @@ const PROMPT: &str = "Enter goes on, q ends:";
 /// The stage's tour, with what it writes among the temporary files in `folder`.
 fn tour<S: Stage>(args: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(S::binary());
-    command.args(args).env("TMPDIR", folder).env("TMP", folder);
+    command.args(args).env("TMPDIR", folder).env("TMP", folder).env_remove(KEY_LOG);
     command
 }
 

@@ -454,3 +454,20 @@ pub fn an_end_that_nobody_has_meant<S: Stage>() {
         assert_eq!((code, lines), ends, "{cipher}");
     }
 }
+
+/// Who is told that the server stops ends their own direction as they should: nobody looks cut off.
+#[cfg(unix)]
+pub fn a_server_that_stops_is_no_attack<S: Stage>() {
+    for _ in 0..5 {
+        let server = ServerProgram::start::<S>(&["--cipher", "aes-256-gcm"]);
+        let mut clients =
+            ["alice", "bob", "carol"].map(|name| client::<S>(server.address, name, &[]));
+        for (client, name) in clients.iter_mut().zip(["alice", "bob", "carol"]) {
+            while client.line().expect("it joins") != format!("* {name} joined") {}
+        }
+        server.program.ctrl_c();
+        let (code, _, log) = server.program.end();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(!log.contains("cut"), "{log}");
+    }
+}

@@ -1,6 +1,10 @@
 //! The client in a terminal, as a person sees it.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use crate::Stage;
+use crate::process::KEY_LOG;
 use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::session;
@@ -10,6 +14,9 @@ use crate::terminal::rows;
 
 /// Rows and columns of a terminal as it has always been.
 const SIZE: (u16, u16) = (24, 80);
+
+/// How long a client may take to end.
+const STOPS: Duration = Duration::from_secs(5);
 
 /// What a client shows first.
 const WELCOME: &str = "* type to talk to everyone; @help shows what else there is, Ctrl-D leaves";
@@ -260,6 +267,7 @@ fn portable_shell() -> crate::terminal::CommandBuilder {
     let mut shell = crate::terminal::CommandBuilder::new("sh");
     shell.arg("-c");
     shell.env("TERM", "xterm-256color");
+    shell.env_remove(KEY_LOG);
     shell
 }
 
@@ -278,6 +286,23 @@ pub fn a_client_that_is_told_to_end<S: Stage>() {
     assert_eq!(alice.end(), Some(0));
     let modes = alice.scrollback_and_screen().join(" ");
     assert!(modes.contains(" icanon") && modes.contains(" echo "), "{modes}");
+}
+
+/// Also where its terminal takes nothing.
+pub fn a_client_whose_terminal_takes_nothing<S: Stage>() {
+    let (_server, mut alice, mut bob) = alice_and_bob::<S>();
+    alice.ignore();
+    // Much more than a terminal keeps.
+    for number in 0..100 {
+        let line = format!("{number:04000}");
+        bob.type_line(&line);
+    }
+    bob.type_line("@names");
+    bob.expect(&["* here: alice, bob"]);
+    let began = Instant::now();
+    signal(i32::try_from(alice.pid()).expect("a number"), rustix::process::Signal::TERM);
+    assert_eq!(alice.end(), Some(1));
+    assert!(began.elapsed() < STOPS, "{:?}", began.elapsed());
 }
 
 /// Who leaves a server that does nothing more can still leave.
@@ -329,6 +354,7 @@ pub fn to_the_background_and_back<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);
     let mut bob = server.client::<S>("bob");
     let mut shell = crate::terminal::CommandBuilder::new("sh");
+    shell.env_remove(KEY_LOG);
     shell.arg("-i");
     shell.env("TERM", "xterm-256color");
     shell.env("PS1", "$ ");
@@ -462,7 +488,8 @@ pub fn frames_above_the_line<S: Stage>() {
     });
     assert_eq!(sessions.len(), usize::from(session::rows::<S>()), "{sessions:?}");
     for row in &shown {
-        let starts = ["* ", "bob: hi", "alice> half", &address];
+        // Frames of more than a row go on below, by two columns to the right.
+        let starts = ["* ", "bob: hi", "alice> half", "  ", &address];
         assert!(starts.iter().any(|start| row.starts_with(start)), "{row:?} in {shown:?}");
     }
 }

@@ -230,6 +230,7 @@ macro_rules! face_suite {
             #[cfg(unix)] leaving
             #[cfg(unix)] a_lost_server
             #[cfg(unix)] a_client_that_is_told_to_end
+            #[cfg(unix)] a_client_whose_terminal_takes_nothing
             #[cfg(unix)] leaving_a_server_that_sleeps
             #[cfg(unix)] a_paste
             #[cfg(unix)] a_server_that_stops
@@ -267,6 +268,7 @@ macro_rules! encrypted_suite {
             key_logs
             a_key_log_that_cannot_be_written
             what_is_no_handshake
+            #[cfg(unix)] a_server_that_stops_is_no_attack
             a_server_of_another_stage
             a_slow_handshake_meets_the_deadline
             nothing_is_readable_on_the_wire

@@ -21,6 +21,9 @@ use std::time::Instant;
 use crate::PATIENCE;
 use crate::Stage;
 
+/// The variable that says where session keys go.
+pub const KEY_LOG: &str = "CHATKEYLOG";
+
 /// A running program; dropping it kills it.
 pub struct Program {
     child: Child,
@@ -54,6 +57,10 @@ impl Program {
     /// Starts a command with pipes to its standard streams, but for stderr, which is as it was set.
     pub fn start_deaf(command: &mut Command) -> Program {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Whoever runs the tests may have one; a test that wants one says so.
+        if command.get_envs().all(|(variable, _)| variable != KEY_LOG) {
+            command.env_remove(KEY_LOG);
+        }
         let mut child = command.spawn().expect("the program starts");
         let (lines, stdout) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().expect("piped"));

@@ -346,6 +346,23 @@ pub fn no_key_stays_on_the_screen<S: Stage>() {
     last_row_is(&alice, "alice>");
     alice.key(Key::Up);
     last_row_is(&alice, "alice> first");
+    alice.key(Key::Ctrl('u'));
+
+    // Mistyped, as if it were a name.
+    enter(&alice, &format!("@sceret bob {KEY} {TEXT}"));
+    alice.wait_for_row("alice> @sceret …");
+    alice.wait_for("no private message", |screen| {
+        rows(screen).iter().any(|row| row.starts_with("! @sceret is no command, and nothing was"))
+    });
+    enter(&bob, &format!("@opne 1 {KEY}"));
+    bob.wait_for_row("bob> @opne …");
+    bob.wait_for("no private message", |screen| {
+        rows(screen).iter().any(|row| row.starts_with("! @opne is no command, and nothing was"))
+    });
+    for (terminal, row) in [(&alice, "alice> first"), (&bob, "bob>")] {
+        terminal.key(Key::Up);
+        last_row_is(terminal, row);
+    }
 
     for shown in [alice.scrollback_and_screen(), bob.scrollback_and_screen()] {
         let key = shown.iter().find(|row| row.contains("correct") || row.contains("battery"));

@@ -8,7 +8,7 @@ const GROUP: usize = 5;
 const GROUPS: usize = 4;
 /// What follows under CFB.
 const WARNING: &str =
-    "warning: aes-256-cfb notices no change on the way, on purpose; aes-256-gcm does";
+    "warning: aes-256-cfb does not notice tampering (on purpose); aes-256-gcm does";
 
 /// What is left of a client's stderr behind what it says about its session; where a stage has no
 /// sessions that is all of it.

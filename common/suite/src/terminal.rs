@@ -25,12 +25,14 @@ pub use vt100::Screen;
 
 use crate::PATIENCE;
 use crate::Stage;
+use crate::process::KEY_LOG;
 
 /// Rows above the screen that are remembered.
 const SCROLLBACK: usize = 10_000;
 
-/// What colours or not, in the environment of whoever runs the tests.
-const COLOURS: [&str; 4] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR"];
+/// What in the environment of whoever runs the tests is not for their programs: what colours or not,
+/// and where session keys go.
+const VARIABLES: [&str; 5] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", KEY_LOG];
 
 /// A program running in a terminal of its own; dropping it kills it.
 pub struct Terminal {
@@ -81,6 +83,8 @@ struct Shown {
 struct State {
     parser: vt100::Parser<Queries>,
     raw: Vec<u8>,
+    /// Nobody looks, so what the program writes is not taken.
+    ignored: bool,
     /// There is nothing more to come.
     over: bool,
 }
@@ -111,7 +115,7 @@ impl vt100::Callbacks for Queries {
 /// Makes a command's environment that of a terminal with colours.
 pub fn prepare(command: &mut CommandBuilder) {
     command.env("TERM", "xterm-256color");
-    for variable in COLOURS {
+    for variable in VARIABLES {
         command.env_remove(variable);
     }
     // The default is the home folder.
@@ -143,7 +147,7 @@ impl Terminal {
         let keyboard = Arc::new(Mutex::new(keyboard));
         let (rows, cols) = at_least_one(rows, cols);
         let parser = vt100::Parser::new_with_callbacks(rows, cols, SCROLLBACK, Queries::default());
-        let state = Mutex::new(State { parser, raw: Vec::new(), over: false });
+        let state = Mutex::new(State { parser, raw: Vec::new(), ignored: false, over: false });
         let shown = Arc::new(Shown { state, news: Condvar::new() });
         let (screen, answers) = (Arc::clone(&shown), Arc::clone(&keyboard));
         thread::spawn(move || screen.read(output, &answers));
@@ -226,6 +230,12 @@ impl Terminal {
     /// All bytes so far.
     pub fn raw(&self) -> Vec<u8> {
         self.shown.lock().raw.clone()
+    }
+
+    /// Takes nothing more of what the program writes, or only what is on its way, until it has ended:
+    /// as a terminal at Ctrl-S.
+    pub fn ignore(&self) {
+        self.shown.lock().ignored = true;
     }
 
     /// Waits until the screen is as it has to be; `what` says how.
@@ -314,6 +324,7 @@ impl Terminal {
             Some(_) => None,
         };
         self.exit_code = Some(code);
+        self.shown.take_all();
         // A console of Windows ends only then.
         self.master = None;
         let mut state = self.shown.lock();
@@ -335,6 +346,7 @@ impl Drop for Terminal {
         if self.exit_code.is_some() {
             return;
         }
+        self.shown.take_all();
         // The crate's own `kill` begins with a polite SIGHUP and a sleep.
         #[cfg(unix)]
         if let Ok(None) = self.child.try_wait() {
@@ -353,11 +365,18 @@ impl Shown {
         self.state.lock().unwrap()
     }
 
+    /// Whatever is still to come is taken.
+    fn take_all(&self) {
+        self.lock().ignored = false;
+        self.news.notify_all();
+    }
+
     /// Keeps the screen of all that comes, to its end.
     fn read(&self, mut output: Box<dyn Read + Send>, keyboard: &Mutex<Box<dyn Write + Send>>) {
         let mut bytes = [0; 4096];
         while let Ok(read @ 1..) = output.read(&mut bytes) {
-            let mut state = self.lock();
+            let state = self.news.wait_while(self.lock(), |state| state.ignored);
+            let mut state = state.unwrap();
             state.raw.extend_from_slice(&bytes[..read]);
             state.parser.process(&bytes[..read]);
             let answers = std::mem::take(&mut state.parser.callbacks_mut().answers);

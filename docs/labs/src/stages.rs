@@ -53,8 +53,8 @@ pub const EDGES: [Edge; 6] = [
     Edge {
         from: 1,
         to: 2,
-        teaches: "A key exchange and a cipher fit into `src/connection.rs`; one client and an \
-                  operator are enough to see them at work.",
+        teaches: "A key exchange and a cipher fit into `src/connection.rs`, which calls what is in \
+                  `common/src/crypto`; one client and an operator are enough to see them at work.",
     },
     Edge {
         from: 2,
@@ -66,7 +66,8 @@ pub const EDGES: [Edge; 6] = [
         from: 1,
         to: 3,
         teaches: "Encryption changes what a connection is and nothing that is done with it: \
-                  `src/server.rs` and `src/client.rs` stay as they are.",
+                  `src/server.rs` and `src/client.rs` stay as they are. The cryptography that \
+                  `src/connection.rs` calls is in `common/src/crypto`.",
     },
     Edge {
         from: 1,

@@ -479,7 +479,7 @@ fn a_frame_of_another_kind_has_no_place_in_the_handshake() {
 fn a_server_says_in_plaintext_what_is_wrong_with_a_hello() {
     let hello = [&b"CHT2\x01"[..], &[7; 32], &[0, 0]].concat();
     for (bytes, says) in [
-        (framed(frame::MESSAGE, b"{\"type\":\"hello\"}"), "begins with a handshake"),
+        (framed(frame::MESSAGE, b"{\"type\":\"hello\"}"), "from the same stage"),
         (framed(frame::HANDSHAKE, b""), "a hello of 0 bytes"),
         (framed(frame::HANDSHAKE, b"CHT3"), "CHT2, and the other side began with: CHT3"),
         (framed(frame::HANDSHAKE, b"CHT2\x02"), "version 1 of the handshake, the other side 2"),

@@ -26,6 +26,9 @@ use std::panic;
 use std::process;
 use std::sync::Arc;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -78,6 +81,8 @@ const TYPING_SHOWN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 /// Who waited so long for the end of a [`TICK`] was stopped meanwhile.
 const STOPPED: Duration = Duration::from_secs(1);
+/// How long a terminal has for what is written when it is closed.
+const CLOSES: Duration = Duration::from_millis(500);
 /// What a pasted tab becomes; a typed one completes.
 const TAB: &str = "    ";
 /// Most keys that are handled at once; a paste has many.
@@ -100,6 +105,8 @@ struct Shared {
     screen: Mutex<Screen>,
     /// There is something in [`Screen::typed`], or will never be.
     changed: Condvar,
+    /// It took nothing when it was to be closed.
+    gave_up: AtomicBool,
 }
 
 /// What is on the screen and what it follows from.
@@ -154,7 +161,8 @@ impl Terminal {
         }
         take_terminal().ok()?;
         let screen = Screen::new(io::stdout(), columns(), Style::new(style::wanted(true)));
-        let shared = Shared { screen: Mutex::new(screen), changed: Condvar::new() };
+        let (screen, changed) = (Mutex::new(screen), Condvar::new());
+        let shared = Shared { screen, changed, gave_up: AtomicBool::new(false) };
         let terminal = Terminal(Arc::new(shared));
 
         // However this process ends, the terminal is given back.
@@ -166,11 +174,7 @@ impl Terminal {
         let killed = terminal.clone();
         // Where there is a handler already, that one closes the terminal.
         let _ = ctrlc::set_handler(move || {
-            // Whoever holds the lock may wait for a terminal that takes nothing.
-            match killed.0.screen.try_lock() {
-                Ok(mut screen) => drop(screen.close()),
-                Err(_) => drop(give_terminal_back()),
-            }
+            killed.close();
             process::exit(1);
         });
         if io::stderr().is_terminal() {
@@ -211,13 +215,30 @@ impl Terminal {
         (Arc::new(self.clone()), Box::new(self.session()))
     }
 
-    /// Gives the terminal back.
+    /// Gives the terminal back; one that takes nothing, soon, and without a word.
     pub fn close(&self) {
-        let mut screen = self.screen();
-        // Nobody sees it where it fails.
-        let _ = screen.close();
-        screen.ended = true;
-        self.0.changed.notify_all();
+        if self.0.gave_up.load(Ordering::Relaxed) {
+            return;
+        }
+        let (done, closed) = mpsc::channel();
+        let terminal = self.clone();
+        let close = move || {
+            // Whoever has the screen may wait for the terminal, and so may this thread.
+            let mut screen = terminal.screen();
+            // Nobody sees it where it fails.
+            let _ = screen.close();
+            screen.ended = true;
+            terminal.0.changed.notify_all();
+            // Who asked may have lost patience.
+            let _ = done.send(());
+        };
+        // Where there is no thread, nothing is sent.
+        let _ = thread::Builder::new().name("close".to_owned()).spawn(close);
+        if closed.recv_timeout(CLOSES).is_err() {
+            self.0.gave_up.store(true, Ordering::Relaxed);
+            // It writes nothing.
+            let _ = terminal::disable_raw_mode();
+        }
     }
 
     fn ask(&self, question: &'static str) -> Session {
@@ -284,8 +305,8 @@ impl Terminal {
         let mut screen = self.screen();
         for line in lines.lines() {
             // As for any other log, nobody may see it.
-            let row = screen.style.paint(style::GREY, line);
-            let _ = screen.print(&[row]);
+            let rows = screen.rows(line, style::GREY);
+            let _ = screen.print(&rows);
         }
     }
 }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::Program;
 use super::console::Command;
+use crate::process::KEY_LOG;
 use crate::terminal;
 use crate::terminal::CommandBuilder;
 use crate::terminal::Terminal;
@@ -113,7 +114,7 @@ impl Program {
         let mut command = std::process::Command::new(&self.command[0]);
         command.args(&self.command[1..]).args(args).current_dir(folder);
         // What it writes to the temporary folder goes with the page's own.
-        command.env("TMPDIR", folder).env("TMP", folder);
+        command.env("TMPDIR", folder).env("TMP", folder).env_remove(KEY_LOG);
         command
     }
 
