@@ -9,11 +9,11 @@ use std::fmt::Write;
 /// Characters that pass although they are invisible: emoji and several scripts need them.
 const NEEDED_IN_TEXT: [char; 3] = ['\u{200C}', '\u{200D}', '\u{FE0F}'];
 
-/// Whether `c` is shown as it is.
+/// Whether `c` is shown as it is, also in names and file names.
 ///
 /// Everything else is escaped: control characters (Unicode category Cc), `Bidi_Control`,
 /// `Default_Ignorable_Code_Point`, line and paragraph separators, interlinear annotations.
-fn is_plain(c: char) -> bool {
+pub(crate) fn is_plain(c: char) -> bool {
     if c.is_control() {
         return false;
     }
