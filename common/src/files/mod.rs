@@ -11,17 +11,23 @@
 //! | [`size`] | sizes as a person writes and reads them |
 //! | [`line`](mod@line) | what a person types after `@send` |
 
+#[cfg(feature = "files")]
 mod folder;
 pub mod line;
 pub mod name;
+#[cfg(feature = "files")]
 pub mod receive;
+#[cfg(feature = "files")]
 pub mod send;
 pub mod size;
 
 pub use line::parse_send;
 pub use name::FileName;
+#[cfg(feature = "files")]
 pub use receive::Incoming;
+#[cfg(feature = "files")]
 pub use receive::sweep;
+#[cfg(feature = "files")]
 pub use send::Source;
 pub use size::Size;
 
