@@ -27,6 +27,8 @@ pub const HEADER: usize = 4;
 
 /// A message: a JSON object, UTF-8.
 pub const MESSAGE: u8 = 0x10;
+/// A part of a file: transfer id, offset, bytes.
+pub const CHUNK: u8 = 0x11;
 /// The end of a direction, inside a record whose changes are noticed.
 pub const CLOSE: u8 = 0x12;
 /// A step of a handshake.

@@ -24,6 +24,8 @@ pub struct Inbox {
     label: String,
     requests: Vec<Result<Request, Unreadable>>,
     patience: Patience,
+    /// Parts of files are welcome.
+    files: bool,
     /// One of them has an answer that is much longer than itself.
     heavy: bool,
     open: bool,
@@ -34,13 +36,21 @@ impl Inbox {
     /// For the client that the log calls `label`.
     pub fn new(label: &str, limits: &Limits) -> Inbox {
         let (label, patience) = (label.to_owned(), Patience::new(limits));
-        Inbox { label, requests: Vec::new(), patience, heavy: false, open: true, end: Ok(()) }
+        let requests = Vec::new();
+        Inbox { label, requests, patience, files: false, heavy: false, open: true, end: Ok(()) }
+    }
+
+    /// Takes parts of files, too.
+    #[must_use]
+    pub fn with_files(self) -> Inbox {
+        Inbox { files: true, ..self }
     }
 
     /// Takes what was received. An end, an error and one unreadable message too many close it,
     /// after the requests that came before.
     pub fn take(&mut self, received: Result<Option<Frame<'_>>, frame::Error>) {
         let request = match received {
+            Ok(Some(frame)) if self.files => Request::read(frame),
             Ok(Some(frame)) => message::decode(frame),
             Ok(None) => return self.close(Ok(())),
             Err(error) => return self.close(Err(error.into())),

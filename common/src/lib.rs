@@ -14,8 +14,10 @@
 //! | [`writer`] | a connection's writing thread |
 //! | [`admission`] | how many may knock at once, and who has to go when too many do |
 //! | [`heartbeat`] | ping after a silence, close after a longer one |
+//! | [`clock`] | something that is done again and again |
 //! | [`limits`] | all durations and sizes of a server in one value |
 //! | [`name`], [`room`] | the chat itself: a state machine without sockets, threads or a clock |
+//! | [`transfers`] | the same for files: who was offered what, who takes it, and how far it is |
 //! | `crypto` | with the feature of that name: handshakes, keys and records of the encrypted stages |
 //! | [`files`] | what is said of files: names, sizes, offers; with the feature of that name, the disk |
 //! | [`cli`] | the part of the command line that all stages share |
@@ -23,12 +25,14 @@
 //! | [`face`] | how a person sees the chat |
 //! | [`tour`] | what the stages' guided tours are made of |
 //! | [`style`] | colours that can be read on any background, and whether anybody wants them |
+//! | [`hex`](mod@hex) | bytes as hexadecimal digits |
 //! | [`escape`] | makes whatever came from a peer safe to show |
 //! | [`logging`] | the log on stderr, and the views of `-v` and `-vv` |
 //! | [`sync`] | locks and threads, exchanged for models of them in the concurrency tests |
 
 pub mod admission;
 pub mod cli;
+pub mod clock;
 pub mod command;
 #[cfg(feature = "crypto")]
 pub mod crypto;
@@ -37,6 +41,7 @@ pub mod face;
 pub mod files;
 pub mod frame;
 pub mod heartbeat;
+pub mod hex;
 pub mod inbox;
 pub mod limits;
 pub mod logging;
@@ -49,4 +54,5 @@ pub mod stream;
 pub mod style;
 pub mod sync;
 pub mod tour;
+pub mod transfers;
 pub mod writer;

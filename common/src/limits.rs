@@ -29,6 +29,19 @@ pub struct Limits {
     pub unreadable: u32,
     /// At most one typing notice per person in so long.
     pub typing_every: Duration,
+    /// For the answer to an offered file; silence refuses it.
+    pub answer_within: Duration,
+    /// Who takes no bytes of a file for so long is dropped from it, and a file of which none come
+    /// for so long is given up.
+    pub progress_within: Duration,
+    /// For putting a file in place after its last byte has come.
+    pub settle_within: Duration,
+    /// How often these times of files are looked at.
+    pub tick: Duration,
+    /// Files that one person may have offered, or under way.
+    pub offers_each: usize,
+    /// Files of one person that are under way at once; the others wait for their turn.
+    pub under_way_each: usize,
     /// Stack of each client's two threads, in bytes. Address space, not memory: only touched pages count.
     pub stack: usize,
 }
@@ -47,6 +60,12 @@ impl Default for Limits {
             close_after: Duration::from_secs(120),
             unreadable: 16,
             typing_every: Duration::from_secs(2),
+            answer_within: Duration::from_secs(30),
+            progress_within: Duration::from_secs(10),
+            settle_within: Duration::from_secs(600),
+            tick: Duration::from_millis(500),
+            offers_each: 16,
+            under_way_each: 4,
             stack: 256 * 1024,
         }
     }

@@ -12,12 +12,17 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::escape;
+use crate::files::Checksum;
+use crate::files::Chunk;
+use crate::files::Order;
+use crate::files::chunk::NotAChunk;
 use crate::frame;
 use crate::frame::Frame;
 use crate::frame::Outgoing;
 use crate::heartbeat::Lost;
 use crate::limits::Limits;
 use crate::name::Name;
+use crate::outbox::Lane;
 use crate::outbox::Stalled;
 
 /// The version of the messages, in the first one.
@@ -61,6 +66,31 @@ pub enum Request {
     GroupDelete { group: String },
     /// Its sender is writing something.
     Typing {},
+    /// A file, for one person or for all.
+    Offer {
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        name: String,
+        size: u64,
+    },
+    /// Its sender takes the file that was offered to them.
+    Accept { id: u32 },
+    /// Its sender does not.
+    Refuse { id: u32, text: String },
+    /// Its sender has all bytes of a file before this offset, and can do with more.
+    Ack { id: u32, offset: u64 },
+    /// All bytes of a file have been sent.
+    End { id: u32, size: u64, sha256: Checksum },
+    /// Its sender has all of a file, unharmed and in place.
+    Received { id: u32 },
+    /// No more of a file, by its sender or by one who takes it.
+    Abort { id: u32, text: String },
+    /// A part of a file; on the wire a frame of another kind.
+    #[serde(skip)]
+    Chunk(Chunk),
+    /// What a person wants done with a file; never on the wire.
+    #[serde(skip)]
+    Order(Order),
     /// Are you there?
     Ping {},
     /// Yes.
@@ -103,6 +133,36 @@ pub enum Event {
     GroupDeleted { group: Name, by: Name },
     /// Someone is writing something.
     Typing { name: Name },
+    /// The oldest of the receiver's offers without an answer: its number.
+    Offered { id: u32 },
+    /// The oldest of the receiver's offers without an answer: why it is none.
+    NotOffered { text: String },
+    /// Someone offers a file, to one person or to all.
+    Offer {
+        id: u32,
+        from: Name,
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+        to: Option<Name>,
+        name: String,
+        size: u64,
+    },
+    /// To who offered a file: now it is to be sent.
+    Go { id: u32 },
+    /// To who sends a file: all who take it have the bytes before this offset.
+    Ack { id: u32, offset: u64 },
+    /// To who offered a file: someone does not get it, and why.
+    Dropped { id: u32, name: Name, text: String },
+    /// To who sent a file: someone has it.
+    Received { id: u32, name: Name },
+    /// To who sent a file: all who took it have it, or were dropped.
+    Done { id: u32 },
+    /// To who takes a file: there is no more of it.
+    End { id: u32, size: u64, sha256: Checksum },
+    /// A file does not come, or not all of it, and why.
+    Abort { id: u32, text: String },
+    /// A part of a file; on the wire a frame of another kind.
+    #[serde(skip)]
+    Chunk(Chunk),
     /// Something that the receiver should know.
     Notice { text: String },
     /// A request was refused, and why.
@@ -113,6 +173,70 @@ pub enum Event {
     Ping {},
     /// Yes.
     Pong {},
+}
+
+impl Event {
+    /// As [`decode`], also what comes of files.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn read(frame: Frame<'_>) -> Result<Event, Unreadable> {
+        match frame.kind {
+            frame::CHUNK => Ok(Event::Chunk(Chunk::read(frame.body)?)),
+            _ => decode(frame),
+        }
+    }
+
+    /// Whether it is about a file on its way, so that it is not shown as it is.
+    pub fn is_about_a_file(&self) -> bool {
+        matches!(
+            self,
+            Event::Offered { .. }
+                | Event::NotOffered { .. }
+                | Event::Offer { .. }
+                | Event::Go { .. }
+                | Event::Ack { .. }
+                | Event::Dropped { .. }
+                | Event::Received { .. }
+                | Event::Done { .. }
+                | Event::End { .. }
+                | Event::Abort { .. }
+                | Event::Chunk(_)
+        )
+    }
+
+    /// The frame that it is sent in.
+    pub fn frame(&self) -> Outgoing {
+        match self {
+            Event::Chunk(chunk) => chunk.frame(),
+            Event::End { id, .. } => encode(self).in_lane(Lane::File(*id)),
+            Event::Abort { id, .. } => encode(self).in_lane(Lane::Abort(*id)),
+            _ => encode(self),
+        }
+    }
+}
+
+impl Request {
+    /// As [`decode`], also what comes of files.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn read(frame: Frame<'_>) -> Result<Request, Unreadable> {
+        match frame.kind {
+            frame::CHUNK => Ok(Request::Chunk(Chunk::read(frame.body)?)),
+            _ => decode(frame),
+        }
+    }
+
+    /// The frame that it is sent in.
+    pub fn frame(&self) -> Outgoing {
+        match self {
+            Request::Chunk(chunk) => chunk.frame(),
+            Request::End { id, .. } => encode(self).in_lane(Lane::File(*id)),
+            Request::Abort { id, .. } => encode(self).in_lane(Lane::Abort(*id)),
+            _ => encode(self),
+        }
+    }
 }
 
 /// Why the server ends a connection: the last thing that it says.
@@ -245,8 +369,12 @@ impl TryFrom<String> for Status {
 }
 
 /// Takes a field that may be left out but, where it is there, is not null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, D::Error> {
-    Status::deserialize(deserializer).map(Some)
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Why a frame cannot be read as a message.
@@ -255,6 +383,9 @@ pub enum Unreadable {
     /// Not the kind for messages.
     #[error("unreadable message: frames of kind {0:02x} are not known here")]
     Kind(u8),
+    /// Not a part of a file, where one is welcome.
+    #[error("unreadable message: {0}")]
+    NotAChunk(#[from] NotAChunk),
     /// Not UTF-8.
     #[error("unreadable message: not UTF-8")]
     NotText,

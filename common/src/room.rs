@@ -10,9 +10,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::escape;
+use crate::files::FileName;
 use crate::frame::Outgoing;
 use crate::limits::Limits;
-use crate::message;
 use crate::message::Bye;
 use crate::message::Event;
 use crate::message::MAX_TEXT;
@@ -25,6 +25,8 @@ use crate::message::Unreadable;
 use crate::message::VERSION;
 use crate::name::MAX_LENGTH;
 use crate::name::Name;
+use crate::transfers::Offer;
+use crate::transfers::Transfers;
 
 /// Groups that one person may own, and groups in all: what peers can make is bounded.
 const GROUPS_EACH: usize = 16;
@@ -47,7 +49,7 @@ pub struct Delivery {
 pub fn frames(deliveries: Vec<Delivery>) -> BTreeMap<PeerId, VecDeque<Outgoing>> {
     let mut frames = BTreeMap::<PeerId, VecDeque<Outgoing>>::new();
     for Delivery { to, event } in deliveries {
-        let frame = message::encode(&event);
+        let frame = event.frame();
         for id in to {
             frames.entry(id).or_default().push_back(frame.clone());
         }
@@ -68,6 +70,10 @@ pub struct Room {
     people: BTreeMap<PeerId, Member>,
     /// By [`Name::key`].
     groups: BTreeMap<String, Group>,
+    /// Files that are on their way; `None` where none are passed on.
+    transfers: Option<Transfers>,
+    /// Not a person: gets a copy of each file.
+    keeper: Option<PeerId>,
 }
 
 #[derive(Debug)]
@@ -107,7 +113,21 @@ impl Room {
             next_id: 0,
             people,
             groups,
+            transfers: None,
+            keeper: None,
         }
+    }
+
+    /// A room in which people send each other files, too.
+    pub fn with_files(limits: &Limits) -> Room {
+        Room { transfers: Some(Transfers::new(limits)), ..Room::new(limits) }
+    }
+
+    /// The room's own keeper of files: asked of each, as a person would be, and no person.
+    pub fn keeper(&mut self) -> PeerId {
+        let id = self.new_id();
+        self.keeper = Some(id);
+        id
     }
 
     /// A room in which the operator of a server is already, for one more.
@@ -172,15 +192,20 @@ impl Room {
         Ok((id, name, vec![only(id, welcome), joined]))
     }
 
-    fn seat(&mut self, name: Name) -> PeerId {
+    fn new_id(&mut self) -> PeerId {
         let id = PeerId(self.next_id);
         self.next_id += 1;
+        id
+    }
+
+    fn seat(&mut self, name: Name) -> PeerId {
+        let id = self.new_id();
         self.people.insert(id, Member { name, status: Status::Normal, typed: None });
         id
     }
 
-    /// Someone leaves: the room, and all groups.
-    pub fn leave(&mut self, id: PeerId) -> Vec<Delivery> {
+    /// Someone leaves at the time `now`: the room, all groups, and all transfers of files.
+    pub fn leave(&mut self, id: PeerId, now: Instant) -> Vec<Delivery> {
         let keys = self.groups.iter().filter(|(_, group)| group.members.contains(&id));
         let keys = keys.map(|(key, _)| key.clone()).collect::<Vec<_>>();
         let mut deliveries = Vec::new();
@@ -190,6 +215,9 @@ impl Room {
         let Some(member) = self.people.remove(&id) else {
             return Vec::new();
         };
+        if let Some(transfers) = &mut self.transfers {
+            deliveries.extend(transfers.leave(id, &member.name, now));
+        }
         for delivery in &mut deliveries {
             delivery.to.retain(|to| *to != id);
         }
@@ -216,7 +244,7 @@ impl Room {
         request: Result<Request, Unreadable>,
         now: Instant,
     ) -> Vec<Delivery> {
-        if !self.people.contains_key(&from) {
+        if !self.people.contains_key(&from) && self.keeper != Some(from) {
             return Vec::new();
         }
         let outcome = request.map_err(|error| error.to_string());
@@ -241,9 +269,56 @@ impl Room {
             Request::GroupLeave { group } => self.group_leave(from, &group),
             Request::GroupDelete { group } => self.group_delete(from, &group),
             Request::Typing {} => self.typing(from, now),
+            Request::Offer { to, name, size } => {
+                let offered = self.offer(from, to.as_deref(), (&name, size), now);
+                Ok(offered.unwrap_or_else(|text| vec![only(from, Event::NotOffered { text })]))
+            }
+            Request::Accept { id } => self.files()?.accept(from, id, now),
+            Request::Refuse { id, text } => {
+                check_text(&text)?;
+                self.files()?.refuse(from, id, &text, now)
+            }
+            Request::Ack { id, offset } => self.files()?.ack(from, id, offset, now),
+            Request::End { id, size, sha256 } => self.files()?.end(from, (id, size, sha256), now),
+            Request::Received { id } => self.files()?.received(from, id, now),
+            Request::Abort { id, text } => {
+                check_text(&text)?;
+                self.files()?.abort(from, id, &text, now)
+            }
+            Request::Chunk(chunk) => self.files()?.chunk(from, &chunk, now),
+            Request::Order(_) => Err("that is for a client, not for a server".to_owned()),
             Request::Ping {} => Ok(vec![only(from, Event::Pong {})]),
             Request::Pong {} => Ok(Vec::new()),
         }
+    }
+
+    /// Time has passed for the files on their way.
+    pub fn tick(&mut self, now: Instant) -> Vec<Delivery> {
+        self.transfers.as_mut().map(|transfers| transfers.tick(now)).unwrap_or_default()
+    }
+
+    fn files(&mut self) -> Result<&mut Transfers, String> {
+        self.transfers.as_mut().ok_or_else(|| NO_FILES.to_owned())
+    }
+
+    fn offer(
+        &mut self,
+        from: PeerId,
+        to: Option<&str>,
+        (name, size): (&str, u64),
+        now: Instant,
+    ) -> Outcome {
+        let sender = self.member(from)?.name.clone();
+        let name = name.parse::<FileName>().map_err(|not| not.to_string())?;
+        let mut takers = match to {
+            Some(to) => vec![self.recipient(from, to)?],
+            None => self.others(from),
+        };
+        let to = to.and_then(|_| self.name(*takers.first()?)).cloned();
+        takers.extend(self.keeper);
+        let named = |id: PeerId| (id, self.name(id).cloned().unwrap_or_else(Name::operator));
+        let takers = takers.into_iter().map(named).collect();
+        self.files()?.offer(Offer { from: (from, sender), to, takers, name, size }, now)
     }
 
     /// What someone present is called.
@@ -274,16 +349,9 @@ impl Room {
     /// To one person and as an echo to the sender.
     fn to_one(&self, from: PeerId, to: &str, event: impl FnOnce(Name, Name) -> Event) -> Outcome {
         let sender = self.member(from)?;
-        let (id, recipient) = self.present(to)?;
-        if id == from {
-            return Err("that is you: @NAME text writes to somebody else".to_owned());
-        }
+        let id = self.recipient(from, to)?;
+        let recipient = self.member(id)?;
         let name = &recipient.name;
-        if recipient.status == Status::Dnd {
-            return Err(format!(
-                "{name} is dnd (do not disturb) and gets no private messages; try again later"
-            ));
-        }
         let event = event(sender.name.clone(), name.clone());
         let mut deliveries = vec![Delivery { to: vec![from, id], event }];
         if recipient.status == Status::Away {
@@ -291,6 +359,20 @@ impl Room {
             deliveries.push(only(from, Event::Notice { text }));
         }
         Ok(deliveries)
+    }
+
+    /// Somebody else, who wants to get something of their own.
+    fn recipient(&self, from: PeerId, to: &str) -> Result<PeerId, String> {
+        let (id, recipient) = self.present(to)?;
+        if id == from {
+            return Err("that is you: @NAME text writes to somebody else".to_owned());
+        }
+        match (recipient.status, &recipient.name) {
+            (Status::Dnd, name) => Err(format!(
+                "{name} is dnd (do not disturb) and gets no private messages; try again later"
+            )),
+            _ => Ok(id),
+        }
     }
 
     fn status(&mut self, from: PeerId, status: Option<Status>) -> Outcome {
@@ -441,6 +523,9 @@ impl Room {
         Delivery { to: self.people.keys().copied().collect(), event }
     }
 }
+
+/// To who asks for something about files where there are none.
+const NO_FILES: &str = "this server passes on no files";
 
 /// Stands where a peer or group is looked up that [`Room::request`] has found already.
 const NOT_HERE: &str = "you are not here any more";

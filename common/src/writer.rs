@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::frame;
+use crate::frame::Frame;
 use crate::frame::Outgoing;
 use crate::limits::Limits;
 use crate::message::Bye;
@@ -132,6 +133,20 @@ pub fn send_queued<W: Write>(
         }
     }
     Ok(())
+}
+
+/// Hands over what is queued in `outbox` to its end, where no stream is behind it.
+pub fn hand_over(outbox: &Outbox, mut take: impl FnMut(Frame<'_>)) {
+    let mut batch = Vec::new();
+    while outbox.next(&mut batch) {
+        for frame in &batch {
+            if let Some((&kind, body)) = frame.payload().split_first() {
+                take(Frame { kind, body });
+            }
+            // Whoever takes it this way takes all of it.
+            let _ = outbox.took(frame.payload().len());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl Drop for Presence<'_> {
         let mut registry = sync::lock(&self.server.registry);
         let outbox = registry.peers.remove(&self.id);
         outbox.filter(|_| sync::panicking()).inspect(|outbox| outbox.finish());
-        let deliveries = registry.room.leave(self.id);
+        let deliveries = registry.room.leave(self.id, Instant::now());
         self.server.deliver(registry, deliveries);
     }
 }

@@ -127,9 +127,8 @@ pub fn line(event: &Event) -> Option<String> {
         Event::Notice { text: notice } => format!("* {}", text(notice)),
         Event::Refused { text: refused } => format!("! {}", text(refused)),
         Event::Bye(bye) => format!("! {}", text(&bye.text)),
-        Event::Welcome { .. } | Event::Typing { .. } | Event::Ping {} | Event::Pong {} => {
-            return None;
-        }
+        // What is between programs; of files, the client says what there is to be said.
+        _ => return None,
     })
 }
 

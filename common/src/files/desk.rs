@@ -1,0 +1,487 @@
+//! A client's desk for files: what is offered, sent and received, under which number, and what its
+//! person is told of it.
+//!
+//! What the other side says and what the person orders comes in; what is to be done with a disk
+//! comes out as a [`Job`], for a thread of its own. So whoever reads from the connection waits for
+//! nothing here.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Accept;
+use super::Checksum;
+use super::Chunk;
+use super::FileName;
+use super::WINDOW;
+use crate::face::Face;
+use crate::face::Progress;
+use crate::message::Event;
+use crate::message::Request;
+use crate::name::Name;
+use crate::sync::Arc;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::MutexGuard;
+use crate::sync::lock;
+
+/// Most files that are received at once.
+const RECEIVING: usize = 64;
+/// Most offers that wait for the person's answer.
+const ASKED: usize = 1024;
+/// What a piece costs beyond its bytes while it waits for the disk.
+const OVERHEAD: u64 = 64;
+/// For the threads to remove what is not complete, when all is over.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What others are told of an error: there may be paths in it that are nobody's business.
+const FAILED: &str = "it failed there";
+
+/// A file as it was offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its number, the same for all.
+    pub id: u32,
+    /// What it is called.
+    pub name: FileName,
+    /// Its bytes.
+    pub size: u64,
+    /// Who offers it.
+    pub from: String,
+}
+
+/// What is to be done with a disk, or may have to wait.
+#[derive(Debug)]
+pub enum Job<S> {
+    /// Send an own file, from its source.
+    Send(u32, S),
+    /// Receive a file.
+    Receive(Offer, mpsc::Receiver<Piece>),
+    /// Say this to the other side.
+    Say(Request),
+}
+
+impl<S> Job<S> {
+    /// Which file it is about, for when it cannot be done; 0, which is none, if nothing would be lost.
+    pub fn id(&self) -> u32 {
+        match self {
+            Job::Send(id, _) | Job::Receive(Offer { id, .. }, _) => *id,
+            Job::Say(_) => 0,
+        }
+    }
+}
+
+/// What comes of a file.
+#[derive(Debug)]
+pub enum Piece {
+    /// A part of it.
+    Chunk(Chunk),
+    /// Its end: its size and its checksum.
+    End(u64, Checksum),
+}
+
+/// The desk; an own file's source is an `S`.
+pub struct Desk<S> {
+    accept: Accept,
+    face: Arc<dyn Face>,
+    say: Box<dyn Fn(Request) + Send + Sync>,
+    state: Mutex<State<S>>,
+    changed: Condvar,
+}
+
+struct State<S> {
+    /// Own files that have no number yet, in the order in which they get it.
+    offered: VecDeque<Sending<S>>,
+    sending: BTreeMap<u32, Sending<S>>,
+    asked: BTreeMap<u32, Offer>,
+    receiving: BTreeMap<u32, Receiving>,
+    jobs: usize,
+    closed: bool,
+}
+
+struct Sending<S> {
+    /// Until it is sent.
+    source: Option<S>,
+    name: FileName,
+    size: u64,
+    to: String,
+    sent: u64,
+    acked: u64,
+}
+
+struct Receiving {
+    offer: Offer,
+    pieces: mpsc::Sender<Piece>,
+    /// What the pieces cost that have not been written yet.
+    waiting: u64,
+}
+
+impl<S> Desk<S> {
+    /// An empty desk. The other side is told something through `say`, which may wait.
+    pub fn new(
+        accept: Accept,
+        face: Arc<dyn Face>,
+        say: impl Fn(Request) + Send + Sync + 'static,
+    ) -> Desk<S> {
+        let state = Mutex::new(State::new(0, false));
+        Desk { accept, face, say: Box::new(say), state, changed: Condvar::new() }
+    }
+
+    /// Says something to the other side; this may wait.
+    pub fn say(&self, request: Request) {
+        (self.say)(request);
+    }
+
+    /// What the other side says of files, and the job that follows from it.
+    pub fn hear(&self, event: Event) -> Option<Job<S>> {
+        match event {
+            Event::Offered { id } => self.offered(id),
+            Event::NotOffered { text } => self.not_offered(&text),
+            Event::Go { id } => return self.go(id),
+            Event::Ack { id, offset } => self.acked(id, offset),
+            Event::Dropped { id, name, text } => {
+                self.tell(id, |own| Event::Refused {
+                    text: format!("{name} does not get {}: {text}", own.name),
+                });
+            }
+            Event::Received { id, name } => {
+                self.tell(id, |own| Event::Notice { text: format!("{name} has {}", own.name) });
+            }
+            Event::Done { id } => {
+                if let Some(title) = self.forget(id) {
+                    self.notice(format!("sent {title}"));
+                }
+            }
+            Event::Offer { id, from, name, size, .. } => return self.asked(id, &from, &name, size),
+            Event::Chunk(chunk) => return self.piece(chunk.id(), Piece::Chunk(chunk)),
+            Event::End { id, size, sha256 } => return self.piece(id, Piece::End(size, sha256)),
+            Event::Abort { id, text } => {
+                if let Some(title) = self.forget(id) {
+                    self.error(format!("{title}: {text}"));
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    // Own files.
+
+    /// Offers the file at `path`, of `size` bytes, to one person or to all.
+    pub fn offer(&self, path: &Path, source: S, size: u64, to: Option<Name>) {
+        let name = match FileName::of(path) {
+            Ok(name) => name,
+            Err(error) => return self.error(format!("{}: {error}", path.display())),
+        };
+        let request = Request::Offer {
+            to: to.as_ref().map(Name::to_string),
+            name: name.to_string(),
+            size,
+        };
+        let to = to.map_or("all".to_owned(), String::from);
+        let sending = Sending { source: Some(source), name, size, to, sent: 0, acked: 0 };
+        self.state().offered.push_back(sending);
+        self.say(request);
+    }
+
+    fn offered(&self, id: u32) {
+        let mut state = self.state();
+        let Some(own) = state.offered.pop_front() else { return };
+        let (title, size) = (own.title(), own.size);
+        state.sending.insert(id, own);
+        drop(state);
+        self.notice(format!("offered {title} ({size} bytes); @cancel {id} takes it back"));
+    }
+
+    fn not_offered(&self, why: &str) {
+        let Some(own) = self.state().offered.pop_front() else { return };
+        self.changed.notify_all();
+        self.error(format!("{}: {why}", own.title()));
+    }
+
+    fn go(&self, id: u32) -> Option<Job<S>> {
+        let mut state = self.state();
+        let own = state.sending.get_mut(&id)?;
+        let source = own.source.take()?;
+        let text = format!("sending {} ({} bytes)", own.name, own.size);
+        drop(state);
+        self.notice(text);
+        self.acked(id, 0);
+        Some(Job::Send(id, source))
+    }
+
+    fn acked(&self, id: u32, offset: u64) {
+        let mut state = self.state();
+        let Some(own) = state.sending.get_mut(&id) else { return };
+        // Of what was not sent, nobody has anything.
+        own.acked = own.acked.max(offset.min(own.sent));
+        let (title, done, size) = (own.title(), own.acked, own.size);
+        drop(state);
+        self.changed.notify_all();
+        self.progress(id, title, done, size);
+    }
+
+    /// Waits until the window has room for a chunk; false if it never will.
+    pub fn may_send(&self, id: u32, chunk: &Chunk) -> bool {
+        let (end, mut state) = (chunk.end().unwrap_or(u64::MAX), self.state());
+        loop {
+            match state.sending.get_mut(&id) {
+                None => return false,
+                Some(own) if end <= own.acked.saturating_add(WINDOW) => {
+                    own.sent = end;
+                    return true;
+                }
+                Some(_) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Tells the person something about an own file.
+    fn tell(&self, id: u32, event: impl FnOnce(&Sending<S>) -> Event) {
+        let Some(event) = self.state().sending.get(&id).map(event) else { return };
+        self.show(&event);
+    }
+
+    // Files of others.
+
+    fn asked(&self, id: u32, from: &Name, name: &str, size: u64) -> Option<Job<S>> {
+        let refuse = |text| Some(Job::Say(Request::Refuse { id, text }));
+        let name = match name.parse::<FileName>() {
+            Ok(name) => name,
+            Err(error) => {
+                self.error(format!("{from} offers a file, but {error}"));
+                return refuse(error.to_string());
+            }
+        };
+        let what = format!("{from} offers {name} ({size} bytes)");
+        let offer = Offer { id, name, size, from: from.to_string() };
+        match self.accept {
+            Accept::Auto => self.receive(offer),
+            Accept::Never => {
+                self.notice(format!("{what}: refused (--accept never)"));
+                refuse("takes no files".to_owned())
+            }
+            Accept::Ask => {
+                let mut state = self.state();
+                // Silence refuses those that are too many.
+                if state.asked.len() < ASKED {
+                    state.asked.insert(id, offer);
+                    drop(state);
+                    self.notice(format!("{what}: @accept {id} or @refuse {id}"));
+                }
+                None
+            }
+        }
+    }
+
+    /// The person takes what was offered.
+    pub fn accept(&self, id: u32) -> Option<Job<S>> {
+        let offer = self.state().asked.remove(&id);
+        if offer.is_none() {
+            self.error(format!("no file {id} waits for an answer"));
+        }
+        self.receive(offer?)
+    }
+
+    /// The person does not.
+    pub fn refuse(&self, id: u32) {
+        match self.state().asked.remove(&id) {
+            Some(_) => self.say(Request::Refuse { id, text: "refused".to_owned() }),
+            None => self.error(format!("no file {id} waits for an answer")),
+        }
+    }
+
+    fn receive(&self, offer: Offer) -> Option<Job<S>> {
+        let mut state = self.state();
+        if state.receiving.len() >= RECEIVING {
+            let text = "receives too many files already".to_owned();
+            return Some(Job::Say(Request::Refuse { id: offer.id, text }));
+        }
+        let (pieces, receiver) = mpsc::channel();
+        let receiving = Receiving { offer: offer.clone(), pieces, waiting: 0 };
+        state.receiving.insert(offer.id, receiving);
+        Some(Job::Receive(offer, receiver))
+    }
+
+    /// Hands a piece to whoever writes it.
+    fn piece(&self, id: u32, piece: Piece) -> Option<Job<S>> {
+        let mut state = self.state();
+        let receiving = state.receiving.get_mut(&id)?;
+        receiving.waiting += match &piece {
+            Piece::Chunk(chunk) => cost(chunk),
+            Piece::End(..) => OVERHEAD,
+        };
+        if receiving.waiting <= 2 * WINDOW && receiving.pieces.send(piece).is_ok() {
+            return None;
+        }
+        drop(state);
+        let text = "more came than had been asked for".to_owned();
+        self.error(format!("{}: {text}", self.forget(id)?));
+        Some(Job::Say(Request::Abort { id, text }))
+    }
+
+    /// The disk is ready for a file: the other side and the person are told.
+    pub fn taken(&self, offer: &Offer) {
+        let Offer { id, name, size, from } = offer;
+        self.notice(format!("receiving {name} ({size} bytes) from {from}; @cancel {id} stops it"));
+        self.say(Request::Accept { id: *id });
+    }
+
+    /// A chunk is written. Says how much waits; `None` if the file is over.
+    pub fn written(&self, chunk: &Chunk) -> Option<u64> {
+        let mut state = self.state();
+        let receiving = state.receiving.get_mut(&chunk.id())?;
+        receiving.waiting = receiving.waiting.saturating_sub(cost(chunk));
+        Some(receiving.waiting)
+    }
+
+    /// All before `offset` is written: the other side and the person are told.
+    pub fn acknowledge(&self, offer: &Offer, offset: u64) {
+        self.say(Request::Ack { id: offer.id, offset });
+        self.progress(offer.id, offer.title(), offset, offer.size);
+    }
+
+    /// A file is in place.
+    pub fn received(&self, offer: &Offer, path: &Path) {
+        let Offer { id, name, size, from } = offer;
+        self.forget(*id);
+        self.notice(format!("received {name} ({size} bytes) from {from} -> {}", path.display()));
+        self.say(Request::Received { id: *id });
+    }
+
+    // Both.
+
+    /// The person wants no more of a file.
+    pub fn cancel(&self, id: u32) {
+        match self.forget(id) {
+            Some(title) => {
+                self.notice(format!("{title}: cancelled"));
+                self.say(Request::Abort { id, text: "cancelled".to_owned() });
+            }
+            None => self.error(format!("there is no file {id} on its way")),
+        }
+    }
+
+    /// There is no more of a file, because of an error on this side. Of one that is over already,
+    /// nobody is told.
+    pub fn give_up(&self, id: u32, error: &impl Display) {
+        if let Some(title) = self.forget(id) {
+            self.error(format!("{title}: {error}"));
+            self.say(Request::Abort { id, text: FAILED.to_owned() });
+        }
+    }
+
+    /// No more of a file: what it is called, and from or to whom, if there is such a file.
+    fn forget(&self, id: u32) -> Option<String> {
+        let mut state = self.state();
+        let own = state.sending.remove(&id).map(|own| own.title());
+        let asked = state.asked.remove(&id).map(|offer| offer.title());
+        let receiving = state.receiving.remove(&id).map(|receiving| receiving.offer.title());
+        drop(state);
+        self.changed.notify_all();
+        // Nobody sees it where this fails.
+        let _ = self.face.progress(id, None);
+        own.or(asked).or(receiving)
+    }
+
+    /// Waits until all own files are through.
+    pub fn finish(&self) {
+        let mut state = self.state();
+        while !(state.closed || state.offered.is_empty() && state.sending.is_empty()) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A job begins. It ends when this is dropped.
+    pub fn begin(self: &Arc<Self>) -> Busy<S> {
+        self.state().jobs += 1;
+        Busy(Arc::clone(self))
+    }
+
+    /// The connection is over, and so is every file. Waits until the jobs have ended, unless that
+    /// takes long.
+    pub fn close(&self) {
+        let mut state = self.state();
+        *state = State::new(state.jobs, true);
+        self.changed.notify_all();
+        let deadline = Instant::now() + CLOSE_WITHIN;
+        while let Some(left) = deadline.checked_duration_since(Instant::now())
+            && state.jobs > 0
+        {
+            let woken = self.changed.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<S>> {
+        lock(&self.state)
+    }
+
+    /// Shows a person what they should know.
+    pub fn notice(&self, text: String) {
+        self.show(&Event::Notice { text });
+    }
+
+    /// Shows a person what went wrong.
+    pub fn error(&self, text: String) {
+        self.show(&Event::Refused { text });
+    }
+
+    fn show(&self, event: &Event) {
+        // Nobody sees it where this fails.
+        let _ = self.face.show(event);
+    }
+
+    fn progress(&self, id: u32, title: String, done: u64, size: u64) {
+        // Nobody sees it where this fails.
+        let _ = self.face.progress(id, Some(&Progress { title, done, size }));
+    }
+}
+
+/// A job that is being done.
+pub struct Busy<S>(Arc<Desk<S>>);
+
+impl<S> Drop for Busy<S> {
+    fn drop(&mut self) {
+        self.0.state().jobs -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<S> State<S> {
+    fn new(jobs: usize, closed: bool) -> State<S> {
+        State {
+            offered: VecDeque::new(),
+            sending: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            receiving: BTreeMap::new(),
+            jobs,
+            closed,
+        }
+    }
+}
+
+impl<S> Sending<S> {
+    fn title(&self) -> String {
+        format!("{} to {}", self.name, self.to)
+    }
+}
+
+impl Offer {
+    /// What is shown of it: its name, and from whom it is.
+    pub fn title(&self) -> String {
+        format!("{} from {}", self.name, self.from)
+    }
+}
+
+/// What a chunk costs while it waits to be written.
+fn cost(chunk: &Chunk) -> u64 {
+    OVERHEAD + u64::try_from(chunk.bytes().len()).unwrap_or(u64::MAX)
+}
