@@ -107,21 +107,49 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
-/// A frame on its way out: kind · body, shared by all who get it.
+/// Where in a peer's queue a frame waits, and what it does there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// What people say, and everything about a file but its bytes: overtakes the bytes of files.
+    /// Bounded in bytes; who finds it full waits.
+    Message,
+    /// The bytes of the transfer of this number, and their end. Never waited for: the windows of
+    /// the transfers bound it.
+    File(u32),
+    /// As a message, and what is still queued of the bytes of that transfer is dropped: to free
+    /// their memory, and therefore also when the frame itself has to wait or is refused.
+    Abort(u32),
+}
+
+/// A frame on its way out: kind · body, shared by all who get it, and its lane in their queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing(Arc<[u8]>);
+pub struct Outgoing {
+    payload: Arc<[u8]>,
+    lane: Lane,
+}
 
 impl Outgoing {
+    /// The same frame for another lane; its bytes are not copied.
+    #[must_use]
+    pub fn in_lane(self, lane: Lane) -> Outgoing {
+        Outgoing { lane, ..self }
+    }
+
     /// kind · body: what the length counts, and what an encrypted record holds.
     pub fn payload(&self) -> &[u8] {
-        &self.0
+        &self.payload
+    }
+
+    /// Where it waits.
+    pub fn lane(&self) -> Lane {
+        self.lane
     }
 }
 
 impl From<Vec<u8>> for Outgoing {
-    /// From kind · body.
+    /// From kind · body; a message, as far as the queue is concerned.
     fn from(payload: Vec<u8>) -> Outgoing {
-        Outgoing(payload.into())
+        Outgoing { payload: payload.into(), lane: Lane::Message }
     }
 }
 
@@ -395,7 +423,6 @@ mod tests {
 
     use super::*;
     use crate::message;
-    use crate::outbox::Lane;
 
     /// What happens at one call of a [`Script`].
     #[derive(Clone, Debug)]
@@ -476,7 +503,7 @@ mod tests {
         reader.heartbeat = Some(Heartbeat::new(&limits, &outbox, message::ping()));
         let pings = move || {
             // With something of its own in it, the queue makes nobody wait.
-            outbox.try_push(Lane::File, &mut message::pong().into()).unwrap();
+            outbox.try_push(&mut message::pong().in_lane(Lane::File(1)).into()).unwrap();
             let mut batch = Vec::new();
             assert!(outbox.next(&mut batch));
             batch.len() - 1

@@ -10,7 +10,6 @@ use thiserror::Error;
 
 use crate::frame::Outgoing;
 use crate::limits::Limits;
-use crate::outbox::Lane;
 use crate::outbox::Outbox;
 use crate::outbox::Refused;
 use crate::outbox::Stalled;
@@ -65,7 +64,7 @@ impl Heartbeat {
         if self.silences >= self.allowed {
             return Err(Lost::Silent);
         }
-        let asked = self.outbox.try_push(Lane::Message, &mut self.ping.clone().into());
+        let asked = self.outbox.try_push(&mut self.ping.clone().into());
         if asked == Err(Refused::Full) {
             // It has not been asked, so this silence does not count; what does is how it takes
             // what is queued.
@@ -127,7 +126,7 @@ mod tests {
     fn who_could_not_be_asked_is_not_given_up_for_silence() {
         let limits = limits(60, 120);
         let outbox = Arc::new(Outbox::new(&limits));
-        outbox.try_push(Lane::Message, &mut [ping()].into()).unwrap();
+        outbox.try_push(&mut [ping()].into()).unwrap();
         let mut heartbeat = Heartbeat::new(&limits, &outbox, ping());
         for _ in 0..5 {
             assert!(heartbeat.silent().is_ok());
@@ -138,7 +137,7 @@ mod tests {
     fn who_does_not_take_what_is_queued_is_stalled() {
         let limits = Limits { stalled_after: Duration::ZERO, ..limits(60, 120) };
         let outbox = Arc::new(Outbox::new(&limits));
-        outbox.try_push(Lane::Message, &mut [ping()].into()).unwrap();
+        outbox.try_push(&mut [ping()].into()).unwrap();
         let mut heartbeat = Heartbeat::new(&limits, &outbox, ping());
         assert!(matches!(heartbeat.silent(), Err(Lost::Stalled(Stalled))));
     }

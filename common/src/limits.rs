@@ -11,7 +11,7 @@ pub struct Limits {
     pub max_clients: usize,
     /// From the accepted connection to the hello, all in all.
     pub hello_within: Duration,
-    /// Bytes that may wait in each lane of a peer's queue.
+    /// Bytes of messages that may wait in a peer's queue; see [`crate::frame::Lane`].
     pub queue: usize,
     /// A peer whose socket takes nothing for so long, while something waits for it, is stalled…
     pub stalled_after: Duration,

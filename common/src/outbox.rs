@@ -1,16 +1,22 @@
 //! A peer's outbound queue.
 //!
 //! Whoever has something for a peer puts it here; the peer's writing thread takes it out and is
-//! the only one that waits for the peer's socket. The queue is bounded in bytes. Whoever finds it
-//! full waits, so that a sender faster than its recipients is slowed down, but not for ever: a
-//! peer that takes nothing, or next to nothing, is *stalled*, and a full queue of a stalled peer
-//! is closed.
+//! the only one that waits for the peer's socket. It has two lanes, and every frame knows its own
+//! ([`Lane`]): messages overtake the bytes of files. That of the messages is bounded in bytes.
+//! Whoever finds it full waits, so that a sender faster than its recipients is slowed down, but
+//! not for ever: a peer that takes nothing, or next to nothing, is *stalled*, and a full queue of
+//! a stalled peer is closed. For the bytes of files nobody waits here: no more of them are on
+//! their way than the window of their transfer allows.
 //!
 //! ```text
 //! reading threads ── push ──► message lane ─┐
 //!                             file lane ────┴─ next ──► the writing thread ──► socket
 //!                                                took ◄──┘
 //! ```
+//!
+//! Each lane keeps the order of what is pushed. What has to wait for room makes all that its
+//! sender has behind it wait too, in whichever lane: the end of a file stays behind its bytes,
+//! and the bytes behind the offer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,6 +25,7 @@ use std::time::Instant;
 use thiserror::Error;
 
 use crate::frame::HEADER;
+use crate::frame::Lane;
 use crate::frame::Outgoing;
 use crate::limits::Limits;
 use crate::message;
@@ -38,19 +45,10 @@ const TICK: Duration = Duration::from_millis(20);
 /// What a frame costs beyond its own bytes, so that a queue of tiny ones is bounded too.
 const OVERHEAD: usize = HEADER + 32;
 
-/// Where in the queue a frame waits: messages overtake file chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// What people say, and everything about a file but its bytes.
-    Message,
-    /// The bytes of files.
-    File,
-}
-
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// Its lane is full: wait with [`Outbox::push`].
+    /// There is no room for more messages: wait with [`Outbox::push`].
     #[error("the queue is full")]
     Full,
     /// The peer is leaving; nothing more will reach it.
@@ -141,24 +139,25 @@ impl Outbox {
         }
     }
 
-    /// Queues frames as long as there is room, taking them out of the front of `frames`.
+    /// Queues frames, each in its lane, up to the first for which there is no room, taking them out
+    /// of the front of `frames`.
     ///
     /// # Errors
     /// See [`Refused`]; what is left in `frames` was not queued.
-    pub fn try_push(&self, lane: Lane, frames: &mut VecDeque<Outgoing>) -> Result<(), Refused> {
-        self.queue(&mut lock(&self.state), lane, frames)
+    pub fn try_push(&self, frames: &mut VecDeque<Outgoing>) -> Result<(), Refused> {
+        self.queue(&mut lock(&self.state), frames)
     }
 
     /// Queues frames, waiting for room. If the peer is stalled there will be none: then it is
     /// abandoned. For a peer that is leaving the frames are dropped.
-    pub fn push(&self, lane: Lane, mut frames: VecDeque<Outgoing>) {
-        while self.push_some(lane, &mut frames) {}
+    pub fn push(&self, mut frames: VecDeque<Outgoing>) {
+        while self.push_some(&mut frames) {}
     }
 
     /// Queues what there is room for and waits a little if that was not all; whether to go on.
-    fn push_some(&self, lane: Lane, frames: &mut VecDeque<Outgoing>) -> bool {
+    fn push_some(&self, frames: &mut VecDeque<Outgoing>) -> bool {
         let mut state = lock(&self.state);
-        if self.queue(&mut state, lane, frames) != Err(Refused::Full) {
+        if self.queue(&mut state, frames) != Err(Refused::Full) {
             return false;
         }
         let Some(patience) = self.patience(&state) else {
@@ -174,7 +173,7 @@ impl Outbox {
     /// Queues the answer to a ping. Where there is no room for it, what fills the queue is as
     /// good a sign of life, once it is sent.
     pub fn answer(&self, pong: Outgoing) {
-        let _ = self.try_push(Lane::Message, &mut pong.into());
+        let _ = self.try_push(&mut pong.into());
     }
 
     /// Whether the peer takes what is queued.
@@ -281,36 +280,20 @@ impl Outbox {
         self.room.notify_all();
     }
 
-    fn queue(
-        &self,
-        state: &mut State,
-        lane: Lane,
-        frames: &mut VecDeque<Outgoing>,
-    ) -> Result<(), Refused> {
-        if !matches!(state.ending, Ending::Open) {
-            return Err(Refused::Closed);
-        }
-        let lane = match lane {
-            Lane::Message => &mut state.messages,
-            Lane::File => &mut state.files,
-        };
-        let result = loop {
-            match frames.front() {
-                None => break Ok(()),
-                // A frame larger than the whole lane has to fit an empty one.
-                Some(frame) if lane.bytes > 0 && lane.bytes + cost(frame) > self.capacity => {
-                    break Err(Refused::Full);
-                }
-                Some(_) => {}
+    fn queue(&self, state: &mut State, frames: &mut VecDeque<Outgoing>) -> Result<(), Refused> {
+        let result = state.push(frames, self.capacity);
+        // Bytes of an aborted transfer are not kept until there is room to say so.
+        for frame in frames.iter() {
+            if let Lane::Abort(transfer) = frame.lane() {
+                state.files.drop_transfer(transfer);
             }
-            frames.pop_front().into_iter().for_each(|frame| lane.push(frame));
-        };
-        if lane.bytes > 0 {
-            state.progress.get_or_insert_with(Progress::new);
         }
-        if state.writer_waits && lane.bytes > 0 {
-            state.writer_waits = false;
-            self.queued.notify_one();
+        if state.messages.bytes + state.files.bytes > 0 {
+            state.progress.get_or_insert_with(Progress::new);
+            if state.writer_waits {
+                state.writer_waits = false;
+                self.queued.notify_one();
+            }
         }
         result
     }
@@ -334,10 +317,36 @@ impl Outbox {
 
 /// As [`Outbox::push`] for several peers in one common wait: who has room first is served first,
 /// and what one of them takes its time for does not keep the others waiting.
-pub fn push_all(lane: Lane, mut full: Vec<(Arc<Outbox>, VecDeque<Outgoing>)>) {
+pub fn push_all(mut full: Vec<(Arc<Outbox>, VecDeque<Outgoing>)>) {
     while let Some((first, frames)) = full.first_mut() {
-        first.push_some(lane, frames);
-        full.retain_mut(|(outbox, frames)| outbox.try_push(lane, frames) == Err(Refused::Full));
+        first.push_some(frames);
+        full.retain_mut(|(outbox, frames)| outbox.try_push(frames) == Err(Refused::Full));
+    }
+}
+
+impl State {
+    /// Moves frames into their lanes, up to the first that its lane of `capacity` bytes cannot hold.
+    fn push(&mut self, frames: &mut VecDeque<Outgoing>, capacity: usize) -> Result<(), Refused> {
+        if !matches!(self.ending, Ending::Open) {
+            return Err(Refused::Closed);
+        }
+        while let Some(frame) = frames.pop_front() {
+            let bytes = self.messages.bytes;
+            match frame.lane() {
+                Lane::File(_) => self.files.push(frame),
+                // A frame larger than the whole lane has to fit an empty one.
+                _ if bytes > 0 && bytes + cost(&frame) > capacity => {
+                    frames.push_front(frame);
+                    return Err(Refused::Full);
+                }
+                Lane::Message => self.messages.push(frame),
+                Lane::Abort(transfer) => {
+                    self.files.drop_transfer(transfer);
+                    self.messages.push(frame);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -368,6 +377,15 @@ impl LaneState {
             // An idle peer keeps no memory of a busy minute.
             self.frames.shrink_to(64);
         }
+    }
+
+    /// Drops what is queued of a transfer's bytes; what is being written is not.
+    fn drop_transfer(&mut self, transfer: u32) {
+        self.frames.retain(|frame| {
+            let dropped = frame.lane() == Lane::File(transfer);
+            self.bytes -= if dropped { cost(frame) } else { 0 };
+            !dropped
+        });
     }
 
     fn clear(&mut self) {
@@ -412,6 +430,7 @@ mod tests {
     /// What a test waits for, yet longer than a busy machine lets a thread wait.
     const SOON: Duration = Duration::from_millis(250);
     const LAST: u8 = 99;
+    const TRANSFER: u32 = 7;
 
     /// For a queue of so many bytes whose peer is never stalled and has a day for the last words.
     fn limits(queue: usize) -> Limits {
@@ -423,8 +442,28 @@ mod tests {
         Outgoing::from(vec![number; 100 - OVERHEAD])
     }
 
-    fn frames(numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
-        numbers.into_iter().map(frame).collect()
+    fn frames(lane: Lane, numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
+        numbers.into_iter().map(|number| frame(number).in_lane(lane)).collect()
+    }
+
+    fn messages(numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
+        frames(Lane::Message, numbers)
+    }
+
+    /// Bytes of some transfer.
+    fn chunks(numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
+        frames(Lane::File(TRANSFER), numbers)
+    }
+
+    /// The end of that transfer.
+    fn abort(number: u8) -> VecDeque<Outgoing> {
+        frames(Lane::Abort(TRANSFER), [number])
+    }
+
+    /// What is queued or being written: of messages, and of files.
+    fn bytes(outbox: &Outbox) -> [usize; 2] {
+        let state = lock(&outbox.state);
+        [state.messages.bytes, state.files.bytes]
     }
 
     /// Last words of this number.
@@ -453,14 +492,14 @@ mod tests {
         outbox.next(&mut batch).then(|| numbers(&batch))
     }
 
-    fn try_push(outbox: &Outbox, lane: Lane, number: u8) -> Result<(), Refused> {
-        outbox.try_push(lane, &mut frames([number]))
+    fn try_push(outbox: &Outbox, number: u8) -> Result<(), Refused> {
+        outbox.try_push(&mut messages([number]))
     }
 
     /// A queue that is full, of a peer that took nothing for so long that it is stalled.
     fn stalled(limits: &Limits) -> Outbox {
         let outbox = Outbox::new(limits);
-        assert_eq!(try_push(&outbox, Lane::Message, 1), Ok(()));
+        assert_eq!(try_push(&outbox, 1), Ok(()));
         assert_eq!(outbox.check(), Ok(()));
         until_stalled(&outbox);
         outbox
@@ -478,13 +517,13 @@ mod tests {
         let [alice, bob] = [(); 2].map(|()| Arc::new(Outbox::new(&limits)));
         let frame = |text: &[u8]| Outgoing::from(text.to_vec());
         for outbox in [&alice, &bob] {
-            outbox.push(Lane::Message, frame(b"first").into());
+            outbox.push(frame(b"first").into());
         }
         let full = vec![
             (Arc::clone(&alice), frame(b"second").into()),
             (Arc::clone(&bob), frame(b"second").into()),
         ];
-        let sender = thread::spawn(move || push_all(Lane::Message, full));
+        let sender = thread::spawn(move || push_all(full));
         // Bob's queue is emptied; alice's stays full, and is the one that is waited for.
         let mut batch = Vec::new();
         for expected in ["first", "second"] {
@@ -503,18 +542,18 @@ mod tests {
     #[test]
     fn as_many_bytes_as_fit_and_no_more() {
         let outbox = Outbox::new(&limits(300));
-        let mut waiting = frames(1..=5);
-        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Err(Refused::Full));
+        let mut waiting = messages(1..=5);
+        assert_eq!(outbox.try_push(&mut waiting), Err(Refused::Full));
         assert_eq!(numbers(&waiting), [4, 5], "what is left is what was not queued");
-        assert_eq!(outbox.try_push(Lane::Message, &mut VecDeque::new()), Ok(()));
+        assert_eq!(outbox.try_push(&mut VecDeque::new()), Ok(()));
 
         // What is being written counts until it is written.
         assert_eq!(next(&outbox).unwrap(), [1, 2, 3]);
-        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Err(Refused::Full));
+        assert_eq!(outbox.try_push(&mut waiting), Err(Refused::Full));
         assert_eq!(numbers(&waiting), [4, 5]);
-        assert_eq!(try_push(&outbox, Lane::File, 6), Ok(()));
+        assert_eq!(outbox.try_push(&mut chunks([6])), Ok(()));
         assert_eq!(next(&outbox).unwrap(), [6]);
-        assert_eq!(outbox.try_push(Lane::Message, &mut waiting), Ok(()));
+        assert_eq!(outbox.try_push(&mut waiting), Ok(()));
         assert!(waiting.is_empty());
         assert_eq!(next(&outbox).unwrap(), [4, 5]);
     }
@@ -522,42 +561,102 @@ mod tests {
     #[test]
     fn a_frame_larger_than_its_lane_fits_an_empty_one() {
         let outbox = Outbox::new(&limits(50));
-        for lane in [Lane::Message, Lane::File] {
-            assert_eq!(try_push(&outbox, lane, 1), Ok(()));
-            assert_eq!(try_push(&outbox, lane, 2), Err(Refused::Full));
-        }
+        assert_eq!(try_push(&outbox, 1), Ok(()));
+        assert_eq!(try_push(&outbox, 2), Err(Refused::Full));
     }
 
     #[test]
     fn messages_overtake_chunks_and_each_lane_keeps_its_order() {
         let outbox = Outbox::new(&limits(1000));
-        outbox.push(Lane::File, frames([11, 12]));
-        outbox.push(Lane::Message, frames([1, 2]));
-        outbox.push(Lane::File, frames([13]));
-        outbox.push(Lane::Message, frames([3]));
+        outbox.push(chunks([11, 12]));
+        outbox.push(messages([1, 2]));
+        outbox.push(chunks([13]));
+        outbox.push(messages([3]));
         assert_eq!(next(&outbox).unwrap(), [1, 2, 3, 11, 12, 13]);
     }
 
     #[test]
-    fn a_full_lane_does_not_block_the_other() {
+    fn the_bytes_of_a_file_never_wait_and_leave_messages_their_room() {
         let outbox = Outbox::new(&limits(100));
-        assert_eq!(try_push(&outbox, Lane::Message, 1), Ok(()));
-        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Full));
-        assert_eq!(try_push(&outbox, Lane::File, 11), Ok(()));
-        assert_eq!(try_push(&outbox, Lane::File, 12), Err(Refused::Full));
+        assert_eq!(outbox.try_push(&mut chunks(11..=20)), Ok(()));
+        assert_eq!(try_push(&outbox, 1), Ok(()));
+        assert_eq!(try_push(&outbox, 2), Err(Refused::Full));
+        assert_eq!(outbox.try_push(&mut chunks([21])), Ok(()));
+        assert_eq!(bytes(&outbox), [100, 1100]);
+        assert_eq!(next(&outbox).unwrap(), [1].into_iter().chain(11..=21).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_behind_a_message_that_waits_waits_too() {
+        let outbox = Outbox::new(&limits(200));
+        let parts =
+            [messages([1]), chunks([11]), messages([2, 3]), chunks([12, 13]), messages([4])];
+        let mut waiting = parts.into_iter().flatten().collect();
+        for expected in [&[1, 2, 11][..], &[21]] {
+            assert_eq!(outbox.try_push(&mut waiting), Err(Refused::Full));
+            assert_eq!(numbers(&waiting), [3, 12, 13, 4]);
+            assert_eq!(next(&outbox).unwrap(), expected);
+            assert_eq!(outbox.try_push(&mut chunks([21])), Ok(()), "of another sender");
+        }
+        assert_eq!(outbox.try_push(&mut waiting), Ok(()));
+        assert_eq!(next(&outbox).unwrap(), [3, 4, 21, 12, 13]);
+    }
+
+    #[test]
+    fn an_abort_takes_the_queued_bytes_of_its_transfer_only() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(chunks([11]));
+        assert_eq!(next(&outbox).unwrap(), [11]);
+        for number in [12, 14] {
+            outbox.push(chunks([number]));
+            outbox.push(frames(Lane::File(TRANSFER + 1), [number + 1]));
+        }
+        assert_eq!(bytes(&outbox), [0, 500]);
+        outbox.push(messages([1]));
+        outbox.push(abort(2));
+        assert_eq!(bytes(&outbox), [200, 300], "what is being written stays");
+        assert_eq!(next(&outbox).unwrap(), [1, 2, 13, 15]);
+        outbox.finish();
+        assert_eq!(next(&outbox), None);
+        assert_eq!(bytes(&outbox), [0, 0]);
+    }
+
+    #[test]
+    fn an_abort_that_waits_or_is_refused_takes_the_bytes_too() {
+        let outbox = Outbox::new(&limits(100));
+        outbox.push(messages([1]));
+        outbox.push(chunks([11, 12]));
+        let mut waiting = [messages([2]), chunks([13]), abort(3)].into_iter().flatten().collect();
+        assert_eq!(outbox.try_push(&mut waiting), Err(Refused::Full));
+        assert_eq!(numbers(&waiting), [2, 13, 3]);
+        assert_eq!(bytes(&outbox), [100, 0]);
+
+        // What its sender had in front of it is dropped when it is queued.
+        for (written, left) in [(1, &[3][..]), (2, &[])] {
+            assert_eq!(next(&outbox).unwrap(), [written]);
+            outbox.push(frames(Lane::File(TRANSFER + 1), [21]));
+            assert_eq!(next(&outbox).unwrap(), [21]);
+            let _ = outbox.try_push(&mut waiting);
+            assert_eq!(numbers(&waiting), left);
+        }
+        outbox.push(chunks([14]));
+        outbox.finish();
+        assert_eq!(outbox.try_push(&mut abort(4)), Err(Refused::Closed));
+        assert_eq!(next(&outbox).unwrap(), [3]);
+        assert_eq!(next(&outbox), None);
     }
 
     #[test]
     fn a_batch_is_about_one_system_call() {
         let outbox = Outbox::new(&limits(1_000_000));
         let large = |number| Outgoing::from(vec![number; 30_000]);
-        outbox.push(Lane::Message, (1..=3).map(large).collect());
-        outbox.push(Lane::File, [Outgoing::from(vec![11; 100_000])].into());
-        outbox.push(Lane::File, frames([12]));
+        outbox.push((1..=3).map(large).collect());
+        outbox.push(Outgoing::from(vec![11; 100_000]).in_lane(Lane::File(TRANSFER)).into());
+        outbox.push(chunks([12]));
         assert_eq!(next(&outbox).unwrap(), [1, 2]);
         // A chunk does not make a message wait, nor a message that comes now.
         assert_eq!(next(&outbox).unwrap(), [3]);
-        outbox.push(Lane::Message, frames([4]));
+        outbox.push(messages([4]));
         assert_eq!(next(&outbox).unwrap(), [4]);
         assert_eq!(next(&outbox).unwrap(), [11]);
         assert_eq!(next(&outbox).unwrap(), [12]);
@@ -566,14 +665,14 @@ mod tests {
     #[test]
     fn finish_lets_out_what_is_queued() {
         let outbox = Outbox::new(&limits(1000));
-        outbox.push(Lane::Message, frames([1]));
-        outbox.push(Lane::File, frames([11]));
+        outbox.push(messages([1]));
+        outbox.push(chunks([11]));
         assert!(!is_closing(&outbox));
         outbox.finish();
         assert!(is_closing(&outbox));
-        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
+        assert_eq!(try_push(&outbox, 2), Err(Refused::Closed));
         // To who leaves is no error, and no reason to wait.
-        outbox.push(Lane::Message, frames([2]));
+        outbox.push(messages([2]));
         assert_eq!(next(&outbox).unwrap(), [1, 11]);
         assert_eq!(outbox.took(1), Ok(()), "there is no deadline");
         assert_eq!(next(&outbox), None);
@@ -584,10 +683,10 @@ mod tests {
     fn last_words_follow_every_message_and_overtake_chunks() {
         // There is always room for them.
         let outbox = Outbox::new(&limits(100));
-        outbox.push(Lane::File, frames([11]));
-        outbox.push(Lane::Message, frames([1]));
+        outbox.push(chunks([11]));
+        outbox.push(messages([1]));
         outbox.finish_with(&bye(LAST));
-        assert_eq!(try_push(&outbox, Lane::Message, 2), Err(Refused::Closed));
+        assert_eq!(try_push(&outbox, 2), Err(Refused::Closed));
         assert_eq!(next(&outbox).unwrap(), [1, LAST, 11]);
         assert_eq!(next(&outbox), None);
     }
@@ -596,7 +695,7 @@ mod tests {
     fn there_are_no_words_after_the_last() {
         for finish in [Outbox::finish as fn(&Outbox), |outbox| outbox.finish_with(&bye(98))] {
             let outbox = Outbox::new(&limits(1000));
-            outbox.push(Lane::Message, frames([1]));
+            outbox.push(messages([1]));
             finish(&outbox);
             outbox.finish_with(&bye(LAST));
             outbox.finish();
@@ -610,17 +709,17 @@ mod tests {
     #[test]
     fn abandoned_is_what_is_queued_but_not_what_is_being_written() {
         let outbox = Outbox::new(&limits(100));
-        outbox.push(Lane::Message, frames([1]));
+        outbox.push(messages([1]));
         let mut batch = Vec::new();
         assert!(outbox.next(&mut batch));
-        outbox.push(Lane::File, frames([11]));
+        outbox.push(chunks([11]));
         outbox.abandon(&bye(LAST));
         assert_eq!(numbers(&batch), [1]);
         assert_eq!(next(&outbox).unwrap(), [LAST]);
         assert_eq!(next(&outbox), None);
 
         let outbox = Outbox::new(&limits(1000));
-        outbox.push(Lane::Message, frames([1, 2]));
+        outbox.push(messages([1, 2]));
         outbox.abandon(&bye(LAST));
         assert_eq!(next(&outbox).unwrap(), [LAST]);
     }
@@ -628,7 +727,7 @@ mod tests {
     #[test]
     fn the_earlier_deadline_counts() {
         let mut outbox = Outbox::new(&limits(1000));
-        outbox.push(Lane::Message, frames([1]));
+        outbox.push(messages([1]));
         outbox.finish();
         outbox.finish_with(&bye(LAST));
         assert_eq!(outbox.took(1), Ok(()));
@@ -668,6 +767,18 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_takes_no_bytes_of_files_is_stalled_and_closed_for_a_message_only() {
+        let outbox = Outbox::new(&Limits { stalled_after: SOON, ..limits(100) });
+        outbox.push(chunks([11]));
+        until_stalled(&outbox);
+        outbox.push(chunks([12]));
+        outbox.push(messages([1]));
+        assert!(!is_closing(&outbox), "there was room");
+        outbox.push(messages([2]));
+        assert!(is_closing(&outbox));
+    }
+
+    #[test]
     fn who_finds_the_queue_of_a_stalled_peer_full_abandons_it() {
         for limits in [
             Limits { stalled_after: SOON, ..limits(100) },
@@ -675,12 +786,12 @@ mod tests {
         ] {
             let start = Instant::now();
             let outbox = Outbox::new(&limits);
-            outbox.push(Lane::Message, frames([1]));
+            outbox.push(messages([1]));
             let mut batch = Vec::new();
             assert!(outbox.next(&mut batch));
-            outbox.push(Lane::File, frames([11]));
+            outbox.push(chunks([11]));
             assert!(!is_closing(&outbox));
-            outbox.push(Lane::Message, frames([2]));
+            outbox.push(messages([2]));
             assert!(start.elapsed() >= SOON, "its patience was not waited for");
             assert!(is_closing(&outbox));
             assert_eq!(numbers(&batch), [1]);
@@ -697,7 +808,7 @@ mod tests {
         outbox.answer(frame(2));
         assert!(!is_closing(&outbox));
         assert_eq!(next(&outbox).unwrap(), [1]);
-        outbox.push(Lane::File, frames([11]));
+        outbox.push(chunks([11]));
         assert_eq!(next(&outbox).unwrap(), [11]);
         outbox.answer(frame(3));
         assert_eq!(next(&outbox).unwrap(), [3]);
@@ -734,9 +845,9 @@ mod tests {
     fn who_waits_for_room_gets_it_or_is_let_go() {
         for (closes, expected) in [(false, &[1, 2][..]), (true, &[1])] {
             let outbox = Outbox::new(&limits(100));
-            outbox.push(Lane::Message, frames([1]));
+            outbox.push(messages([1]));
             thread::scope(|scope| {
-                let sender = scope.spawn(|| outbox.push(Lane::Message, frames([2])));
+                let sender = scope.spawn(|| outbox.push(messages([2])));
                 while lock(&outbox.state).senders_wait == 0 {
                     thread::yield_now();
                 }

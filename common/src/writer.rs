@@ -158,7 +158,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::outbox::Lane;
+    use crate::frame::Lane;
     use crate::outbox::Refused;
     use crate::outbox::Stalled;
 
@@ -202,8 +202,8 @@ mod tests {
     }
 
     fn push(outbox: &Outbox, lane: Lane, payloads: &[&[u8]]) {
-        let frames = payloads.iter().map(|payload| Outgoing::from(payload.to_vec()));
-        outbox.push(lane, frames.collect());
+        let frames = payloads.iter().map(|payload| Outgoing::from(payload.to_vec()).in_lane(lane));
+        outbox.push(frames.collect());
     }
 
     fn as_it_is<W: Write>(frames: &mut frame::Writer<W>, frame: &Outgoing) -> io::Result<()> {
@@ -218,7 +218,7 @@ mod tests {
     fn what_is_queued_goes_out_whole_however_little_each_write_takes() {
         for most in [1, 2, 7, 1000] {
             let outbox = Outbox::new(&Limits::for_client());
-            push(&outbox, Lane::File, &[b"\x11chunk"]);
+            push(&outbox, Lane::File(1), &[b"\x11chunk"]);
             push(&outbox, Lane::Message, &[b"\x10a", b"\x10bc"]);
             outbox.finish();
             // Every other write takes nothing.
@@ -321,7 +321,7 @@ mod tests {
         let outbox = Arc::clone(&writer.outbox);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
         writer.end(&Ok(()));
-        let refused = outbox.try_push(Lane::Message, &mut Outgoing::from(vec![0]).into());
+        let refused = outbox.try_push(&mut Outgoing::from(vec![0]).into());
         assert_eq!(refused, Err(Refused::Closed));
         assert!(!outbox.is_done(), "nothing says that everything was sent");
     }

@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::frame::Frame;
+use common::frame::Lane;
 use common::frame::Outgoing;
 use common::limits::Limits;
 use common::message;
 use common::message::Bye;
 use common::message::Event;
 use common::message::Reason;
-use common::outbox::Lane;
 use common::outbox::Outbox;
 use common::outbox::Refused;
 use loom::thread;
@@ -73,8 +73,8 @@ fn push(outbox: &Outbox, numbers: &[u8]) {
 }
 
 fn push_to(outbox: &Outbox, lane: Lane, numbers: &[u8]) {
-    let frames = numbers.iter().map(|number| frame(*number)).collect();
-    outbox.push(lane, frames);
+    let frames = numbers.iter().map(|number| frame(*number).in_lane(lane)).collect();
+    outbox.push(frames);
 }
 
 /// What a writing thread does, and the numbers of what it wrote.
@@ -97,7 +97,7 @@ fn written_of(written: &[u8], numbers: &[u8]) -> Vec<u8> {
 
 #[test]
 fn nothing_is_lost_and_each_sender_keeps_its_order() {
-    for (room, lane) in [(1, Lane::Message), (2, Lane::Message), (1, Lane::File)] {
+    for (room, lane) in [(1, Lane::Message), (2, Lane::Message), (1, Lane::File(1))] {
         explore(move || {
             let outbox = outbox(room);
             let writer = thread::spawn({
@@ -136,9 +136,9 @@ fn a_writer_that_is_about_to_sleep_hears_of_every_frame() {
         });
         let other = thread::spawn({
             let outbox = Arc::clone(&outbox);
-            move || outbox.try_push(Lane::File, &mut [frame(1)].into()).unwrap()
+            move || outbox.try_push(&mut frame(1).in_lane(Lane::File(1)).into()).unwrap()
         });
-        outbox.try_push(Lane::Message, &mut [frame(2)].into()).unwrap();
+        outbox.try_push(&mut [frame(2)].into()).unwrap();
         other.join().unwrap();
         writer.join().unwrap();
     });
@@ -231,6 +231,33 @@ fn of_two_who_close_one_has_the_last_word() {
 }
 
 #[test]
+fn of_an_aborted_transfer_what_is_written_is_in_order_and_nothing_follows_the_abort() {
+    explore(|| {
+        let outbox = outbox(1);
+        let writer = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || write_all(&outbox)
+        });
+        // What the abort drops, the writer may have been woken for.
+        let sender = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                push_to(&outbox, Lane::File(1), &[1, 2]);
+                push_to(&outbox, Lane::Abort(1), &[3]);
+            }
+        });
+        push_to(&outbox, Lane::File(2), &[11]);
+        sender.join().unwrap();
+        outbox.finish();
+        let written = writer.join().unwrap();
+        assert_eq!(written_of(&written, &[11]), [11], "another transfer keeps its bytes");
+        let aborted = written_of(&written, &[1, 2, 3]);
+        let before = aborted.strip_suffix(&[3]).unwrap();
+        assert!([1, 2].starts_with(before), "{written:?}");
+    });
+}
+
+#[test]
 fn a_frame_that_is_refused_is_left_with_its_sender() {
     explore(|| {
         let outbox = outbox(1);
@@ -238,7 +265,7 @@ fn a_frame_that_is_refused_is_left_with_its_sender() {
             let outbox = Arc::clone(&outbox);
             move || {
                 let mut frames = [frame(1), frame(2)].into();
-                let result = outbox.try_push(Lane::Message, &mut frames);
+                let result = outbox.try_push(&mut frames);
                 (result, frames.len())
             }
         });

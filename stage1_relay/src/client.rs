@@ -37,7 +37,7 @@ pub fn run(
     stream.set_deadline(limits.hello_within);
     let (mut sender, receiver, _) = connection::connect(stream, settings)?;
     let writer = Writer::spawn(stream, &limits, move |outbox| sender.send_queued(outbox))?;
-    writer.outbox.push(outbox::Lane::Message, message::hello(name).into());
+    writer.outbox.push(message::hello(name).into());
     let client = Client { limits, outbox: sync::Arc::clone(&writer.outbox), face };
     let listener = client.clone();
     sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
@@ -52,7 +52,7 @@ impl Client {
         while let Some(action) = input.next() {
             match action {
                 command::Action::Send(request) => {
-                    self.outbox.push(outbox::Lane::Message, message::encode(&request).into());
+                    self.outbox.push(message::encode(&request).into());
                 }
                 // An error would be that of a face that nobody sees.
                 command::Action::Show(events) => drop(self.face.show_all(&events)),

@@ -50,7 +50,6 @@ use common::limits::Limits;
 use common::logging;
 use common::message;
 use common::message::Request;
-use common::outbox::Lane;
 use common::outbox::Outbox;
 use common::stream::Listener;
 use common::stream::Stream;
@@ -141,7 +140,7 @@ impl Relay {
             stream.close();
         });
         let name = format!("c{number}");
-        outbox.push(Lane::Message, message::hello(&name.parse()?).into());
+        outbox.push(message::hello(&name.parse()?).into());
         let joined = format!(r#"{{"type":"joined","name":"{name}"}}"#);
         while receive.next(true)?.body != joined.as_bytes() {}
         Ok((outbox, receive))
@@ -194,7 +193,7 @@ fn fanout(kind: Kind, clients: usize, size: usize, messages: u64) -> Result<f64>
             message::encode(&Request::Say { text })
         };
         let frames = (sent..sent + now).map(say).collect::<VecDeque<Outgoing>>();
-        outbox.push(Lane::Message, frames);
+        outbox.push(frames);
         sent += now;
     }
     let mut kept = Vec::new();

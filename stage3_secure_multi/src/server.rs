@@ -102,12 +102,12 @@ impl Server {
         let mut full = Vec::new();
         for (id, mut frames) in room::frames(deliveries) {
             let Some(outbox) = registry.peers.get(&id) else { continue };
-            if outbox.try_push(outbox::Lane::Message, &mut frames) == Err(outbox::Refused::Full) {
+            if outbox.try_push(&mut frames) == Err(outbox::Refused::Full) {
                 full.push((Arc::clone(outbox), frames));
             }
         }
         drop(registry);
-        outbox::push_all(outbox::Lane::Message, full);
+        outbox::push_all(full);
     }
 }
 

@@ -16,7 +16,6 @@ use std::thread;
 
 use common::frame::Outgoing;
 use common::limits::Limits;
-use common::outbox::Lane;
 use common::outbox::Outbox;
 use common::stream::Listener;
 use suite::interop;
@@ -255,7 +254,7 @@ fn it_cannot_read_other_kinds_in_records() {
         let (mut sender, mut receiver, _) =
             connection::accept(&stream, &Settings::default()).unwrap();
         let outbox = Outbox::new(&Limits::for_client());
-        let push = |frame: &[u8]| outbox.push(Lane::Message, Outgoing::from(frame.to_vec()).into());
+        let push = |frame: &[u8]| outbox.push(Outgoing::from(frame.to_vec()).into());
         thread::scope(|scope| {
             scope.spawn(|| sender.send_queued(&outbox).unwrap());
             push(b"\x10{\"type\":\"welcome\",\"name\":\"alice\",\"people\":[]}");

@@ -15,7 +15,6 @@ use crate::message::Person;
 use crate::message::Request;
 use crate::message::Status;
 use crate::name::Name;
-use crate::outbox::Lane;
 use crate::outbox::Outbox;
 use crate::stream::Stop;
 
@@ -52,7 +51,7 @@ impl Console {
         // With it comes the prompt: what is to be read before it has been said.
         let me = Person { name: Name::operator(), status: Status::Normal };
         let welcome = Event::Welcome { name: me.name.clone(), people: vec![me] };
-        outbox.push(Lane::Message, message::encode(&welcome).into());
+        outbox.push(message::encode(&welcome).into());
         spawn("input", move || {
             while let Some(action) = input.next() {
                 match action {

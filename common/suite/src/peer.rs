@@ -7,7 +7,6 @@ use std::thread;
 use common::frame::MESSAGE;
 use common::frame::Outgoing;
 use common::limits::Limits;
-use common::outbox::Lane;
 use common::outbox::Outbox;
 use common::stream::Stream;
 use serde_json::Value;
@@ -88,7 +87,7 @@ impl Peer {
     /// Sends a frame of any kind and body.
     pub fn send_frame(&mut self, kind: u8, body: &[u8]) {
         let frame = Outgoing::from([&[kind], body].concat());
-        self.outbox.push(Lane::Message, frame.into());
+        self.outbox.push(frame.into());
     }
 
     /// Ends the own side after what was sent.
