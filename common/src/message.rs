@@ -22,7 +22,7 @@ use crate::frame::Outgoing;
 use crate::heartbeat::Lost;
 use crate::limits::Limits;
 use crate::name::Name;
-use crate::outbox::Lane;
+use crate::frame::Lane;
 use crate::outbox::Stalled;
 
 /// The version of the messages, in the first one.

@@ -26,6 +26,17 @@ use crate::name::Name;
 /// Most bytes that are shown of a message that cannot be read.
 const SHOWN: usize = 512;
 
+/// How far a file is on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is on its way, and from or to whom: `report.pdf from alice`.
+    pub title: String,
+    /// Bytes that are there (received, or acknowledged by all).
+    pub done: u64,
+    /// Bytes in all.
+    pub size: u64,
+}
+
 /// Where events are shown, by any thread.
 pub trait Face: Send + Sync {
     /// Shows one event, or not, as it sees fit.
@@ -57,6 +68,30 @@ pub trait Face: Send + Sync {
     /// As [`Face::show`].
     fn error(&self, text: String) -> io::Result<()> {
         self.show(&Event::Refused { text })
+    }
+
+    /// Shows how far transfer `id` is, or with `None` that it is over. A face need not.
+    ///
+    /// # Errors
+    /// As [`Face::show`].
+    fn progress(&self, _id: u32, _progress: Option<&Progress>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A face for nobody: what is shown goes to the log.
+pub fn log() -> Arc<dyn Face> {
+    Arc::new(Log)
+}
+
+struct Log;
+
+impl Face for Log {
+    fn show(&self, event: &Event) -> io::Result<()> {
+        if let Some(line) = line(event) {
+            log::info!("{line}");
+        }
+        Ok(())
     }
 }
 

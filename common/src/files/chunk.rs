@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::CHUNK;
 use crate::frame::CHUNK as KIND;
 use crate::frame::Outgoing;
-use crate::outbox::Lane;
+use crate::frame::Lane;
 
 /// Bytes before those of the file: the id and the offset.
 pub const HEADER: usize = 4 + 8;
