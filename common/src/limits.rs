@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::files;
+
 /// What a server allows, and for how long.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -29,6 +31,8 @@ pub struct Limits {
     pub unreadable: u32,
     /// At most one typing notice per person in so long.
     pub typing_every: Duration,
+    /// Which files that pass are kept, if any.
+    pub keep: Option<files::Policy>,
     /// Stack of each client's two threads, in bytes. Address space, not memory: only touched pages count.
     pub stack: usize,
 }
@@ -47,6 +51,7 @@ impl Default for Limits {
             close_after: Duration::from_secs(120),
             unreadable: 16,
             typing_every: Duration::from_secs(2),
+            keep: None,
             stack: 256 * 1024,
         }
     }

@@ -31,16 +31,16 @@ pub fn run(
     stream: &Stream,
     settings: &connection::Settings,
     name: &Name,
-    (face, input): face::Pair,
+    face: face::Pair,
 ) -> Result<()> {
     let limits = Limits::for_client();
     stream.set_deadline(limits.hello_within);
     let (mut sender, receiver, _) = connection::connect(stream, settings)?;
     let writer = Writer::spawn(stream, &limits, move |outbox| sender.send_queued(outbox))?;
     writer.outbox.push(outbox::Lane::Message, message::hello(name).into());
-    let client = Client { limits, outbox: sync::Arc::clone(&writer.outbox), face };
+    let client = Client { limits, outbox: sync::Arc::clone(&writer.outbox), face: face.output };
     let listener = client.clone();
-    sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
+    sync::spawn("input", client.limits.stack, move || listener.listen(face.input))?;
 
     // What was sent last is sent, and in a capture, when this has ended.
     writer.leave(client.receive(receiver))

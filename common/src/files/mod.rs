@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`name`] | what a file may be called by a peer |
+//! | [`policy`] | which files are taken, and where they go |
 //! | [`receive`] | a part file that becomes a file in a folder, or nothing |
 //! | [`send`] | a file read in chunks, which must not change meanwhile |
 //! | [`size`] | sizes as a person writes and reads them |
@@ -15,6 +16,7 @@
 mod folder;
 pub mod line;
 pub mod name;
+pub mod policy;
 #[cfg(feature = "files")]
 pub mod receive;
 #[cfg(feature = "files")]
@@ -23,6 +25,8 @@ pub mod size;
 
 pub use line::parse_send;
 pub use name::FileName;
+pub use policy::Accept;
+pub use policy::Policy;
 #[cfg(feature = "files")]
 pub use receive::Incoming;
 #[cfg(feature = "files")]

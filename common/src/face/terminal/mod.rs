@@ -212,7 +212,7 @@ impl Terminal {
     /// What the client of a new connection needs; that of the one before gets nothing more.
     pub fn pair(&self, commands: &Table) -> super::Pair {
         self.screen().known.commands = Table::clone(commands);
-        (Arc::new(self.clone()), Box::new(self.session()))
+        super::Pair::new(Arc::new(self.clone()), Box::new(self.session()))
     }
 
     /// Gives the terminal back; one that takes nothing, soon, and without a word.
