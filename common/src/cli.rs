@@ -7,16 +7,20 @@ use std::io;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ArgAction;
 use clap::Args;
+use clap::Command;
+use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 
 use crate::command;
 use crate::face;
+use crate::files;
 use crate::limits::Limits;
 use crate::logging;
 use crate::message::Bye;
@@ -29,6 +33,41 @@ use crate::stream::Stream;
 
 /// The exit code for arguments that make no sense, as clap has it.
 const WRONG_USAGE: u8 = 2;
+/// The name of arguments whose default is the stage's address.
+const ADDRESS: &str = "ADDR";
+/// The largest file that is taken, unless told otherwise.
+const MAX_FILE: files::Size = files::Size(16 << 30);
+
+/// The arguments of this process, read as those of a stage. Their help begins with the package's
+/// description, and says where the stage's server is unless told otherwise.
+pub fn parse<C: Parser>() -> C {
+    let matches = with_address(C::command()).get_matches();
+    C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command line of the package that it is called after, with the address in its help.
+fn with_address(command: Command) -> Command {
+    let address = local(port(command.get_name()));
+    let [about, explained] = [command.get_about(), command.get_long_about()]
+        .map(|text| text.map(ToString::to_string).unwrap_or_default());
+    let about = format!("{about}, at {address} unless told otherwise");
+    let explained = format!("{about}.\n\n{explained}");
+    command.about(about).long_about(explained).mut_subcommands(|subcommand| {
+        subcommand.mut_args(|arg| match (arg.get_value_names(), arg.get_help()) {
+            (Some([name]), Some(help)) if name == ADDRESS => {
+                let help = format!("{help} [default: {address}]");
+                arg.help(help)
+            }
+            _ => arg,
+        })
+    })
+}
+
+/// The port of the stage that is in this package: 7000 and its number.
+fn port(package: &str) -> u16 {
+    let number = package.strip_prefix("stage").and_then(|rest| rest.chars().next()?.to_digit(10));
+    number.and_then(|number| u16::try_from(number).ok()).map_or(7000, |number| 7000 + number)
+}
 
 /// The arguments of `server` where there is a room.
 #[derive(Args, Debug)]
@@ -41,6 +80,21 @@ pub struct ServerArgs {
     max_clients: usize,
 }
 
+/// The arguments of `server` where there is a room, and files pass through it.
+#[derive(Args, Debug)]
+pub struct FileServerArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Keep a copy of every file that passes in this folder. Senders and receivers are not asked, and
+    /// see it as one receiver more.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// The largest file of which a copy is kept: a number of bytes, or one with K, M, G or T as in
+    /// 64M. Larger ones pass all the same.
+    #[arg(long, value_name = "SIZE", default_value_t = MAX_FILE, requires = "keep")]
+    max_file: files::Size,
+}
+
 /// The arguments of `server` where its operator takes part.
 #[derive(Args, Debug)]
 pub struct OperatorArgs {
@@ -50,9 +104,9 @@ pub struct OperatorArgs {
 
 #[derive(Args, Debug)]
 struct Listen {
-    /// Where to listen, as HOST:PORT [default: this machine alone, at this stage's port]; port 0
-    /// takes a free one, 0.0.0.0 is reached from other machines.
-    #[arg(long, value_name = "ADDR", default_value = "", hide_default_value = true)]
+    /// Where to listen, as HOST:PORT: 127.0.0.1 is this machine alone, 0.0.0.0 is reached from others
+    /// too; port 0 takes a free one.
+    #[arg(long, value_name = ADDRESS, default_value = "", hide_default_value = true)]
     listen: String,
     #[command(flatten)]
     watch: Watch,
@@ -61,14 +115,30 @@ struct Listen {
 /// The arguments of `client`.
 #[derive(Args, Debug)]
 pub struct ClientArgs {
-    /// The server, as HOST:PORT [default: this machine, at this stage's port].
-    #[arg(value_name = "ADDR", default_value = "", hide_default_value = true)]
+    /// The server, as HOST:PORT.
+    #[arg(value_name = ADDRESS, default_value = "", hide_default_value = true)]
     address: String,
     /// What the others call you: 1 to 20 letters, digits, _ or -.
     #[arg(long)]
     name: Option<Name>,
     #[command(flatten)]
     watch: Watch,
+}
+
+/// The arguments of `client` where files can be sent.
+#[derive(Args, Debug)]
+pub struct FileClientArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    /// What to do with a file that somebody offers [default: ask in a terminal, auto otherwise]
+    #[arg(long, value_enum)]
+    accept: Option<files::Accept>,
+    /// The folder for files that others send; nothing in it is overwritten.
+    #[arg(long, value_name = "DIR", default_value_os_t = files::Policy::default().folder)]
+    downloads: PathBuf,
+    /// The largest file to take: a number of bytes, or one with K, M, G or T as in 64M.
+    #[arg(long, value_name = "SIZE", default_value_t = MAX_FILE)]
+    max_file: files::Size,
 }
 
 #[derive(Args, Debug)]
@@ -83,21 +153,46 @@ struct Watch {
 }
 
 impl ServerArgs {
-    /// Listens at the address asked for or at `port` of this machine, says so, and hands `serve` the listener.
-    /// `exposed` is the warning where other machines can reach it.
+    /// Listens at the address asked for or at that of the stage in `package`, says so, and hands
+    /// `serve` the listener. `exposed` is the warning where other machines can reach it.
     ///
     /// # Errors
     /// If it cannot listen or capture: what to do.
     pub fn run<E: From<io::Error>>(
         &self,
-        port: u16,
+        package: &str,
         exposed: &str,
         serve: impl FnOnce(&Listener, &Limits),
     ) -> Result<ExitCode, E> {
-        let (listener, capture) = self.listen.listen(port, exposed)?;
-        serve(&listener, &Limits { max_clients: self.max_clients, ..Limits::default() });
-        capture.inspect(Capture::finish);
-        Ok(ExitCode::SUCCESS)
+        self.listen.run(package, exposed, |listener| serve(listener, &self.limits()))
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { max_clients: self.max_clients, ..Limits::default() }
+    }
+}
+
+impl FileServerArgs {
+    /// As [`ServerArgs::run`]; which files are kept is among the limits.
+    ///
+    /// # Errors
+    /// As [`ServerArgs::run`].
+    pub fn run<E: From<io::Error>>(
+        &self,
+        package: &str,
+        exposed: &str,
+        serve: impl FnOnce(&Listener, &Limits),
+    ) -> Result<ExitCode, E> {
+        self.server.listen.run(package, exposed, |listener| serve(listener, &self.limits()))
+    }
+
+    fn limits(&self) -> Limits {
+        let keep = self.keep.clone().map(|folder| files::Policy {
+            accept: files::Accept::Auto,
+            folder,
+            max: self.max_file.0,
+        });
+        Limits { keep, ..self.server.limits() }
     }
 }
 
@@ -108,22 +203,33 @@ impl OperatorArgs {
     /// If it cannot listen or capture: what to do.
     pub fn run<E: From<io::Error>>(
         &self,
-        port: u16,
+        package: &str,
         exposed: &str,
         commands: &command::Table,
         serve: impl FnOnce(&Listener, &Limits, face::Console),
     ) -> Result<ExitCode, E> {
-        let (listener, capture) = self.listen.listen(port, exposed)?;
-        let face = face::open(self.listen.watch.is_on_stdout());
-        serve(&listener, &Limits::default(), face.console(commands));
-        face.close();
-        capture.inspect(Capture::finish);
-        Ok(ExitCode::SUCCESS)
+        self.listen.run(package, exposed, |listener| {
+            let face = face::open(self.listen.watch.is_on_stdout());
+            serve(listener, &Limits::default(), face.console(commands));
+            face.close();
+        })
     }
 }
 
 impl Listen {
-    /// The listener, which says where it is, and the capture of its connections.
+    /// Hands `serve` a listener that says where it is; what passes it is captured until that ends.
+    fn run<E: From<io::Error>>(
+        &self,
+        package: &str,
+        exposed: &str,
+        serve: impl FnOnce(&Listener),
+    ) -> Result<ExitCode, E> {
+        let (listener, capture) = self.listen(port(package), exposed)?;
+        serve(&listener);
+        capture.inspect(Capture::finish);
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn listen(&self, port: u16, exposed: &str) -> io::Result<(Listener, Option<Capture>)> {
         logging::init(true, self.watch.verbose);
         let capture = self.watch.capture()?;
@@ -145,29 +251,42 @@ impl Listen {
 }
 
 impl ClientArgs {
-    /// Connects to the address asked for or to `port` of this machine, and hands `chat` the
+    /// Connects to the address asked for or to that of the stage in `package`, and hands `chat` the
     /// stream, a name, and the face, which reads these commands and on which an error of `chat` is
     /// shown. In a terminal a name that the server refuses is asked for again, on a new connection.
-    /// `package` is the stage's, for whoever forgot to start its server.
     ///
     /// # Errors
     /// If it cannot connect or capture: what to do.
     pub fn run<E: From<io::Error> + Display + AsRef<dyn Error>>(
         self,
-        port: u16,
         package: &str,
         commands: command::Table,
+        chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
+    ) -> Result<ExitCode, E> {
+        self.chat(package, &commands, |_| Ok(files::Policy::default()), chat)
+    }
+
+    /// As [`ClientArgs::run`]; `files` says what becomes of them where there is somebody to ask, or
+    /// not, or what is wrong with that.
+    fn chat<E: From<io::Error> + Display + AsRef<dyn Error>>(
+        self,
+        package: &str,
+        commands: &command::Table,
+        files: impl Fn(bool) -> Result<files::Policy, &'static str>,
         chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
         logging::init(false, self.watch.verbose);
         let face = face::open(self.watch.is_on_stdout());
         if self.name.is_none() && !face.is_terminal() {
-            writeln!(
-                io::stderr(),
-                "error: who are you? Add --name NAME (only a client with a line editor can ask)"
-            )?;
-            return Ok(ExitCode::from(WRONG_USAGE));
+            return Ok(wrong_usage(
+                "who are you? Add --name NAME (only a client with a line editor can ask)",
+            )?);
         }
+        let files = match files(face.is_terminal()) {
+            Ok(files) => files,
+            Err(wrong) => return Ok(wrong_usage(wrong)?),
+        };
+        let port = port(package);
         let capture = self.watch.capture()?;
         let addresses = resolve("server", &self.address, port)?;
         let (mut name, mut left) = (self.name, ExitCode::SUCCESS);
@@ -177,8 +296,9 @@ impl ClientArgs {
             };
             let stream = Stream::connect(&addresses, capture.as_ref())
                 .map_err(|error| stream::explain_connect(&addresses, error, package, port))?;
-            let (output, input) = face.pair(&commands);
-            let ended = chat(&stream, &known, (Arc::clone(&output), input));
+            let face::Pair { output, input, .. } = face.pair(commands);
+            let pair = face::Pair { output: Arc::clone(&output), input, files: files.clone() };
+            let ended = chat(&stream, &known, pair);
             stream.close();
             let Err(lost) = ended else { break };
             output.error(format!("{lost:#}"))?;
@@ -191,6 +311,44 @@ impl ClientArgs {
         capture.inspect(Capture::finish);
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl FileClientArgs {
+    /// As [`ClientArgs::run`], with what becomes of files in the face.
+    ///
+    /// # Errors
+    /// As [`ClientArgs::run`].
+    pub fn run<E: From<io::Error> + Display + AsRef<dyn Error>>(
+        self,
+        package: &str,
+        commands: command::Table,
+        chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
+    ) -> Result<ExitCode, E> {
+        let FileClientArgs { client, accept, downloads, max_file } = self;
+        let files = |can_ask| policy(accept, &downloads, max_file, can_ask);
+        client.chat(package, &commands, files, chat)
+    }
+}
+
+/// What becomes of files, where there is somebody to ask or not.
+fn policy(
+    accept: Option<files::Accept>,
+    folder: &Path,
+    max: files::Size,
+    can_ask: bool,
+) -> Result<files::Policy, &'static str> {
+    let accept = match (accept, can_ask) {
+        (Some(files::Accept::Ask), false) => {
+            return Err(
+                "--accept ask: there is nobody to ask where input or output is no terminal; \
+                        use --accept auto or --accept never",
+            );
+        }
+        (Some(accept), _) => accept,
+        (None, true) => files::Accept::Ask,
+        (None, false) => files::Accept::Auto,
+    };
+    Ok(files::Policy { accept, folder: folder.to_owned(), max: max.0 })
 }
 
 /// Whether another name may do where this one did not.
@@ -209,6 +367,12 @@ impl Watch {
         let capture = Capture::create(path);
         capture.map(Some).map_err(|error| context(format!("--pcap {}", path.display()), error))
     }
+}
+
+/// The exit code for wrong usage, which is said on stderr.
+fn wrong_usage(text: &str) -> io::Result<ExitCode> {
+    writeln!(io::stderr(), "error: {text}")?;
+    Ok(ExitCode::from(WRONG_USAGE))
 }
 
 /// The exit code of a program; an error is said on stderr, after the log.
@@ -234,4 +398,120 @@ fn resolve(what: &str, text: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 fn context(what: String, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::files::Accept;
+    use crate::files::Policy;
+
+    /// A stage's arguments as `main.rs` reads them.
+    fn read<A: Args>(args: &[&str]) -> Result<A, clap::Error> {
+        let command = A::augment_args(Command::new("stage4_test").no_binary_name(true));
+        A::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+
+    fn client(args: &[&str], can_ask: bool) -> Result<Policy, &'static str> {
+        let args = read::<FileClientArgs>(args).expect("right usage");
+        policy(args.accept, &args.downloads, args.max_file, can_ask)
+    }
+
+    #[test]
+    fn a_stage_has_a_port_of_its_own() {
+        for (package, expected) in
+            [("stage1_relay", 7001), ("stage5_file_secure", 7005), ("labs", 7000), ("stages", 7000)]
+        {
+            assert_eq!(port(package), expected, "{package}");
+        }
+    }
+
+    #[test]
+    fn help_has_the_description_and_the_address() {
+        /// Explained.
+        #[derive(Debug, clap::Parser)]
+        #[command(name = "stage4_test", about = "A test", long_about)]
+        struct Cli {
+            #[command(subcommand)]
+            mode: Mode,
+        }
+        #[derive(Debug, clap::Subcommand)]
+        enum Mode {
+            Server(ServerArgs),
+            Client(ClientArgs),
+        }
+        let shown = |args: &[&str]| {
+            let args = [&["stage4_test"], args].concat();
+            with_address(Cli::command()).try_get_matches_from(args).unwrap_err().to_string()
+        };
+        let sentence = "A test, at 127.0.0.1:7004 unless told otherwise";
+        assert!(shown(&["-h"]).starts_with(&format!("{sentence}\n\nUsage")), "{}", shown(&["-h"]));
+        let help = shown(&["--help"]);
+        assert!(help.starts_with(&format!("{sentence}.\n\nExplained.\n\nUsage")), "{help}");
+        for mode in ["server", "client"] {
+            let help = shown(&[mode, "--help"]);
+            assert_eq!(help.matches("[default: 127.0.0.1:7004]").count(), 1, "{help}");
+        }
+    }
+
+    #[test]
+    fn a_client_takes_files_up_to_16_gibibytes_and_asks_where_it_can() {
+        let folder = PathBuf::from("downloads");
+        let max = 17_179_869_184;
+        for (can_ask, accept) in [(true, Accept::Ask), (false, Accept::Auto)] {
+            let policy = Policy { accept, folder: folder.clone(), max };
+            assert_eq!(client(&[], can_ask), Ok(policy));
+        }
+        for (word, accept) in [("auto", Accept::Auto), ("never", Accept::Never)] {
+            for can_ask in [true, false] {
+                let asked = client(&["--accept", word], can_ask).unwrap();
+                assert_eq!(asked.accept, accept, "{word}");
+            }
+        }
+        let args = ["--downloads", "in", "--max-file", "64M", "--accept", "ask"];
+        let policy = Policy { accept: Accept::Ask, folder: "in".into(), max: 67_108_864 };
+        assert_eq!(client(&args, true), Ok(policy));
+    }
+
+    #[test]
+    fn nobody_can_be_asked_where_there_is_no_terminal() {
+        let wrong = client(&["--accept", "ask"], false).unwrap_err();
+        assert!(wrong.contains("auto") && wrong.contains("never"), "{wrong}");
+    }
+
+    #[test]
+    fn a_client_without_files_takes_none() {
+        let policy = Policy::default();
+        assert_eq!((policy.accept, policy.max), (Accept::Never, 0));
+    }
+
+    #[test]
+    fn a_server_keeps_nothing_unless_told_to() {
+        let limits = |args: &[&str]| read::<FileServerArgs>(args).expect("right usage").limits();
+        assert_eq!(limits(&[]).keep, None);
+        assert_eq!(limits(&["--max-clients", "7"]).max_clients, 7);
+        let kept = |max| Some(Policy { accept: Accept::Auto, folder: "kept".into(), max });
+        assert_eq!(limits(&["--keep", "kept"]).keep, kept(17_179_869_184));
+        assert_eq!(limits(&["--keep", "kept", "--max-file", "1K"]).keep, kept(1024));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let why = |error: clap::Error| error.to_string();
+        for (args, words) in [
+            (&["--accept", "always"][..], "auto, ask, never"),
+            (&["--max-file", "64MB"], "a size is a number of bytes"),
+            (&["--keep", "kept"], "--keep"),
+        ] {
+            let wrong = why(read::<FileClientArgs>(args).unwrap_err());
+            assert!(wrong.contains(words), "{wrong}");
+        }
+        // It would limit nothing.
+        let wrong = why(read::<FileServerArgs>(&["--max-file", "1K"]).unwrap_err());
+        assert!(wrong.contains("--keep <DIR>"), "{wrong}");
+        let wrong = why(read::<ServerArgs>(&["--keep", "kept"]).unwrap_err());
+        assert!(wrong.contains("--keep"), "{wrong}");
+    }
 }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::files;
+use crate::files::Order;
 use crate::message::Event;
 use crate::message::MAX_TEXT;
 use crate::message::Request;
@@ -163,6 +165,53 @@ const GROUP: Command = Command {
         Some(Ok(Action::Send(request)))
     }),
 };
+
+/// The commands of stages with files.
+pub const FILES: [Command; 4] = [SEND, ACCEPT, REFUSE, CANCEL];
+
+/// `@send`.
+const SEND: Command = Command {
+    word: "send",
+    forms: &[
+        ("@send PATH", "offers a file to everyone"),
+        ("@send PATH NAME", "offers a file to one person"),
+    ],
+    example: "@send \"lab report.pdf\" bob",
+    parse: Parse::Plain(|rest, _| {
+        let (path, to) = files::parse_send(rest)?;
+        Some(Ok(Action::Send(Request::Order(Order::Send { path, to }))))
+    }),
+};
+
+/// `@accept`.
+const ACCEPT: Command = Command {
+    word: "accept",
+    forms: &[("@accept N", "takes file N, which somebody has offered")],
+    example: "@accept 3",
+    parse: Parse::Plain(|rest, _| order(rest, Order::Accept)),
+};
+
+/// `@refuse`.
+const REFUSE: Command = Command {
+    word: "refuse",
+    forms: &[("@refuse N", "does not take file N")],
+    example: "@refuse 3",
+    parse: Parse::Plain(|rest, _| order(rest, Order::Refuse)),
+};
+
+/// `@cancel`.
+const CANCEL: Command = Command {
+    word: "cancel",
+    forms: &[("@cancel N", "stops file N, whoever sends it")],
+    example: "@cancel 3",
+    parse: Parse::Plain(|rest, _| order(rest, Order::Cancel)),
+};
+
+/// An order about the file whose number is the rest of the line.
+fn order(rest: &str, order: fn(u32) -> Order) -> Parsed {
+    let id = rest.parse().ok()?;
+    Some(Ok(Action::Send(Request::Order(order(id)))))
+}
 
 /// What `line` asks for, or that it is shown what is wrong with it; a line with a key in it, also
 /// where its command is mistyped, is overwritten, as far as [`Parse::Secret`] says.

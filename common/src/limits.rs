@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::files;
+
 /// What a server allows, and for how long.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -42,6 +44,8 @@ pub struct Limits {
     pub offers_each: usize,
     /// Files of one person that are under way at once; the others wait for their turn.
     pub under_way_each: usize,
+    /// Which files that pass are kept, if any.
+    pub keep: Option<files::Policy>,
     /// Stack of each client's two threads, in bytes. Address space, not memory: only touched pages count.
     pub stack: usize,
 }
@@ -66,6 +70,7 @@ impl Default for Limits {
             tick: Duration::from_millis(500),
             offers_each: 16,
             under_way_each: 4,
+            keep: None,
             stack: 256 * 1024,
         }
     }

@@ -18,11 +18,11 @@ use crate::files::Order;
 use crate::files::chunk::NotAChunk;
 use crate::frame;
 use crate::frame::Frame;
+use crate::frame::Lane;
 use crate::frame::Outgoing;
 use crate::heartbeat::Lost;
 use crate::limits::Limits;
 use crate::name::Name;
-use crate::frame::Lane;
 use crate::outbox::Stalled;
 
 /// The version of the messages, in the first one.

@@ -94,7 +94,8 @@ impl Actor {
         let (keys, typed) = mpsc::channel();
         let (screen, seen) = mpsc::channel();
         let keyboard = Keyboard { typed, commands };
-        (Actor { name, typed: keys, seen }, (Arc::new(Screen(screen)), Box::new(keyboard)))
+        let face = face::Pair::new(Arc::new(Screen(screen)), Box::new(keyboard));
+        (Actor { name, typed: keys, seen }, face)
     }
 
     /// Types a line.

@@ -367,7 +367,8 @@ impl Transfers {
         if tell_sender {
             to.push(transfer.from);
         }
-        let mut deliveries = vec![Delivery { to, event: Event::Abort { id, text: why.to_owned() } }];
+        let mut deliveries =
+            vec![Delivery { to, event: Event::Abort { id, text: why.to_owned() } }];
         deliveries.extend(self.start(transfer.from, now));
         deliveries
     }
@@ -440,7 +441,8 @@ impl Transfer {
     /// The offset behind a chunk that may come now.
     fn due(&self, chunk: &Chunk) -> Result<u64, &'static str> {
         let Phase::UnderWay(flow) = &self.phase else { return Ok(0) };
-        let end = chunk.end().filter(|end| *end <= self.size).ok_or("more came than was offered")?;
+        let end =
+            chunk.end().filter(|end| *end <= self.size).ok_or("more came than was offered")?;
         if flow.ended || chunk.offset() != flow.sent {
             return Err("bytes came that were not due");
         }
@@ -457,3 +459,6 @@ impl Transfer {
 fn only(id: PeerId, event: Event) -> Delivery {
     Delivery { to: vec![id], event }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,7 @@ impl House {
         let limits = Limits::for_client();
         let registry = Registry { room: Room::new(&limits), peers: BTreeMap::new() };
         let registry = Mutex::new(registry);
-        let server = Arc::new(Server { limits, settings: Settings, registry });
+        let server = Arc::new(Server { limits, settings: Settings::default(), registry });
         House { server, clock: Arc::default() }
     }
 

@@ -31,16 +31,16 @@ pub fn run(
     stream: &Stream,
     settings: &connection::Settings,
     name: &Name,
-    (face, input): face::Pair,
+    face: face::Pair,
 ) -> Result<()> {
     let limits = Limits::for_client();
     stream.set_deadline(limits.hello_within);
     let (mut sender, receiver, _) = connection::connect(stream, settings)?;
     let writer = Writer::spawn(stream, &limits, move |outbox| sender.send_queued(outbox))?;
     writer.outbox.push(message::hello(name).into());
-    let client = Client { limits, outbox: sync::Arc::clone(&writer.outbox), face };
+    let client = Client { limits, outbox: sync::Arc::clone(&writer.outbox), face: face.output };
     let listener = client.clone();
-    sync::spawn("input", client.limits.stack, move || listener.listen(input))?;
+    sync::spawn("input", client.limits.stack, move || listener.listen(face.input))?;
 
     // What was sent last is sent, and in a capture, when this has ended.
     writer.leave(client.receive(receiver))
@@ -56,7 +56,7 @@ impl Client {
                 }
                 // An error would be that of a face that nobody sees.
                 command::Action::Show(events) => drop(self.face.show_all(&events)),
-                command::Action::Quit => break,
+                command::Action::Quit => return self.outbox.finish(),
             }
         }
         self.outbox.finish();

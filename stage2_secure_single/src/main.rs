@@ -1,4 +1,4 @@
-//! Stage 2: an encrypted conversation between one client and the operator of the server.
+//! The command line: parses it, and runs the server, a client or the guided tour.
 
 mod client;
 mod connection;
@@ -14,16 +14,7 @@ use common::cli;
 use common::command;
 use common::crypto;
 
-/// Where, on this machine, the server listens and a client connects, unless told otherwise.
-const PORT: u16 = 7002;
-
-/// What a person can type here.
-fn commands() -> command::Table {
-    command::CHAT.into()
-}
-
-/// Stage 2: an encrypted conversation with one client.
-///
+// Its help begins with the package's description.
 /// Client and server agree on a key that nobody who only listens can compute. Neither side knows
 /// who the other is: whoever sits between them can hold a handshake with each. With the default
 /// cipher changes on the way go unnoticed, too.
@@ -31,7 +22,7 @@ fn commands() -> command::Table {
 /// Without a subcommand it gives a guided tour and exits. To talk, start a server in one terminal
 /// and a client in another; what you type at the server goes to the client.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, about, long_about, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     mode: Option<Mode>,
@@ -44,13 +35,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Talks with one client after another until Ctrl-C, at 127.0.0.1:7002 unless told otherwise.
+    /// Talks with one client after another until Ctrl-C.
     ///
     /// What you type is said to the client that is here; your name is server. The first line on
     /// stdout is `listening on ADDR`; the log goes to stderr.
     Server(cli::OperatorArgs),
     /// Talks: what you type is said to the operator of the server, and @help shows what else there
-    /// is. The server is at 127.0.0.1:7002 unless an address is given.
+    /// is.
     ///
     /// When input or output is no terminal, it reads and writes plain lines for scripts, needs
     /// --name, and leaves at the end of its input. Exit codes: 0 left, 1 the connection failed or
@@ -58,25 +49,31 @@ enum Mode {
     Client(cli::ClientArgs),
 }
 
+/// What a person can type here.
+fn commands() -> command::Table {
+    command::CHAT.into()
+}
+
 fn main() -> ExitCode {
-    cli::exit(run(Cli::parse()))
+    cli::exit(run(cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let Some(mode) = cli.mode else { return tour::run(cli.step, &cli.crypto) };
+    let Some(mode) = cli.mode else {
+        cli.crypto.none_for_a_tour()?;
+        return tour::run(cli.step);
+    };
     let settings = cli.crypto.settings()?;
     match mode {
         Mode::Server(args) => {
             let exposed = "whoever is on the way can pretend to be it";
-            args.run(PORT, exposed, &commands(), |listener, limits, console| {
+            args.run(env!("CARGO_PKG_NAME"), exposed, &commands(), |listener, limits, console| {
                 settings.warn();
                 server::run(listener, &settings, limits, console);
             })
         }
-        Mode::Client(args) => {
-            args.run(PORT, env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
-                client::run(stream, &settings, name, face)
-            })
-        }
+        Mode::Client(args) => args.run(env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
+            client::run(stream, &settings, name, face)
+        }),
     }
 }

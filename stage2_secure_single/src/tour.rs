@@ -35,8 +35,7 @@ const GCM: &[(usize, &str)] = &[(1 + 22 + SAID.len() + 2, "ciphertext"), (0, "ta
 const CLOSE: &[(usize, &str)] = &[(1, "ciphertext, a kind"), (0, "tag")];
 
 /// Shows the stage; with `step` it waits for Enter before each step.
-pub fn run(step: bool, options: &crypto::options::Options) -> Result<ExitCode> {
-    options.none_for_a_tour()?;
+pub fn run(step: bool) -> Result<ExitCode> {
     let mut guide = Guide::new(env!("CARGO_PKG_NAME"), step)?;
     let tour = script(&mut guide);
     guide.end(tour)
@@ -223,7 +222,7 @@ fn join(
     let name = name.parse()?;
     let settings = Settings { allowed, ..Settings::default() };
     thread::spawn(move || {
-        let screen = Arc::clone(&face.0);
+        let screen = Arc::clone(&face.output);
         if let Err(lost) = client::run(&stream, &settings, &name, face) {
             // The tour may be over.
             let _ = screen.error(format!("{lost:#}"));

@@ -156,8 +156,8 @@ impl Operator {
         let (typed, keys) = mpsc::channel();
         let (screen, seen) = mpsc::channel();
         let taken = Arc::new(AtomicUsize::new(0));
-        let face: face::Pair =
-            (Arc::new(Screen(screen)), Box::new(Keyboard(keys, Arc::clone(&taken))));
+        let keyboard = Box::new(Keyboard(keys, Arc::clone(&taken)));
+        let face = face::Pair::new(Arc::new(Screen(screen)), keyboard);
         (Operator { typed, taken, seen }, Console::new(face))
     }
 

@@ -121,7 +121,7 @@ impl Relay {
         let (send, mut receive): (SendQueued, Receive) = match self.kind {
             Kind::Plain => {
                 let (mut sender, receiver, _) =
-                    connection::connect(&stream, &connection::Settings)?;
+                    connection::connect(&stream, &connection::Settings::default())?;
                 let send = move |outbox: &Outbox| sender.send_queued(outbox);
                 (Box::new(send), Receive::Plain(receiver))
             }
@@ -230,7 +230,7 @@ fn main() -> Result<()> {
         writeln!(io::stdout(), "listening on {}", listener.address())?;
         // Whoever started it kills it.
         let limits = Limits { ping_after: Duration::from_secs(600), ..Limits::default() };
-        server::run(&listener, &connection::Settings, &limits);
+        server::run(&listener, &connection::Settings::default(), &limits);
         return Ok(());
     }
     // Each client would say which session it has.

@@ -1,5 +1,4 @@
-//! Stage 3: an encrypted relay. Each client has a key of its own with the server, which decrypts
-//! what it relays and encrypts it again for each recipient.
+//! The command line: parses it, and runs the server, a client or the guided tour.
 
 mod client;
 mod connection;
@@ -15,16 +14,7 @@ use common::cli;
 use common::command;
 use common::crypto;
 
-/// Where, on this machine, the server listens and a client connects, unless told otherwise.
-const PORT: u16 = 7003;
-
-/// What a person can type here.
-fn commands(secrets: &crypto::Secrets) -> command::Table {
-    [&command::CHAT[..], &[secrets.secret(), secrets.open()]].concat().into()
-}
-
-/// Stage 3: an encrypted chat relay.
-///
+// Its help begins with the package's description.
 /// Each client agrees with the server on a key of their own. The server decrypts what it relays, so
 /// it reads everything, and neither side knows who the other is: whoever sits between them can
 /// hold a handshake with each. With the default cipher changes on the way go unnoticed, too.
@@ -32,7 +22,7 @@ fn commands(secrets: &crypto::Secrets) -> command::Table {
 /// Without a subcommand it gives a guided tour and exits. To chat, start a server in one terminal
 /// and a client in each of some others.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, about, long_about, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     mode: Option<Mode>,
@@ -45,14 +35,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Relays between clients until Ctrl-C, at 127.0.0.1:7003 unless told otherwise.
+    /// Relays between clients until Ctrl-C.
     ///
     /// The first line on stdout is `listening on ADDR`; the log goes to stderr. Each client needs
     /// a file descriptor, and so does each connection that has not said hello (at most twice
     /// --max-clients of them): for 1000 clients run `ulimit -n 4096` first.
     Server(cli::ServerArgs),
-    /// Chats: what you type is said to the room, and @help shows what else there is. The server is
-    /// at 127.0.0.1:7003 unless an address is given.
+    /// Chats: what you type is said to the room, and @help shows what else there is.
     ///
     /// When input or output is no terminal, it reads and writes plain lines for scripts, needs
     /// --name, and leaves at the end of its input. Exit codes: 0 left, 1 the connection failed or
@@ -60,24 +49,33 @@ enum Mode {
     Client(cli::ClientArgs),
 }
 
+/// What a person can type here.
+fn commands() -> command::Table {
+    command::CHAT.into()
+}
+
 fn main() -> ExitCode {
-    cli::exit(run(Cli::parse()))
+    cli::exit(run(cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let Some(mode) = cli.mode else { return tour::run(cli.step, &cli.crypto) };
+    let Some(mode) = cli.mode else {
+        cli.crypto.none_for_a_tour()?;
+        return tour::run(cli.step);
+    };
     let settings = cli.crypto.settings()?;
     match mode {
         Mode::Server(args) => {
             let exposed = "whoever is on the way can pretend to be it";
-            args.run(PORT, exposed, |listener, limits| {
+            args.run(env!("CARGO_PKG_NAME"), exposed, |listener, limits| {
                 settings.warn();
                 server::run(listener, &settings, limits);
             })
         }
         Mode::Client(args) => {
             let secrets = crypto::Secrets::default();
-            args.run(PORT, env!("CARGO_PKG_NAME"), commands(&secrets), |stream, name, face| {
+            let commands = secrets.commands(commands());
+            args.run(env!("CARGO_PKG_NAME"), commands, |stream, name, face| {
                 client::run(stream, &settings, name, secrets.over(name, face))
             })
         }

@@ -38,8 +38,7 @@ const TO_CLIENT: &str = "CHAT2_S2C";
 const CFB: &[(usize, &str)] = &[(16, "IV"), (0, "ciphertext")];
 
 /// Shows the stage; with `step` it waits for Enter before each step.
-pub fn run(step: bool, options: &crypto::options::Options) -> Result<ExitCode> {
-    options.none_for_a_tour()?;
+pub fn run(step: bool) -> Result<ExitCode> {
     let mut guide = Guide::new(env!("CARGO_PKG_NAME"), step)?;
     let tour = script(&mut guide);
     guide.end(tour)
@@ -247,7 +246,7 @@ fn join(
     allowed: Allowed,
 ) -> Result<Actor> {
     let secrets = crypto::Secrets::default();
-    let (actor, face) = Actor::new(name, commands(&secrets));
+    let (actor, face) = Actor::new(name, secrets.commands(commands()));
     let stream = Stream::connect(&[address], None)?;
     guide.meets(name)?;
     let name = name.parse()?;

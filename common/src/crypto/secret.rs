@@ -163,8 +163,13 @@ struct Sealed {
 }
 
 impl Secrets {
+    /// These commands, and those for secrets.
+    pub fn commands(&self, others: command::Table) -> command::Table {
+        others.iter().cloned().chain([self.secret(), self.open()]).collect()
+    }
+
     /// `@secret`.
-    pub fn secret(&self) -> Command {
+    fn secret(&self) -> Command {
         let secrets = self.clone();
         Command {
             word: "secret",
@@ -178,7 +183,7 @@ impl Secrets {
     }
 
     /// `@open`.
-    pub fn open(&self) -> Command {
+    fn open(&self) -> Command {
         let secrets = self.clone();
         Command {
             word: "open",
@@ -192,9 +197,10 @@ impl Secrets {
     }
 
     /// A face that keeps the secrets of `name` instead of showing what nobody could read.
-    pub fn over(&self, name: &Name, (face, input): face::Pair) -> face::Pair {
+    pub fn over(&self, name: &Name, face: face::Pair) -> face::Pair {
         lock(&self.0).me = Some(name.clone());
-        (Arc::new(Keeper { face, secrets: self.clone() }), input)
+        let output = Arc::new(Keeper { face: face.output, secrets: self.clone() });
+        face::Pair { output, ..face }
     }
 
     /// What follows `@secret`.

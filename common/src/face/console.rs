@@ -29,7 +29,7 @@ pub struct Console {
 impl Console {
     /// Shows on a face what will be queued, in a thread: where its terminal takes nothing, those who
     /// talk to the operator wait once the queue is full, and nobody else. The log has its own queue.
-    pub fn new((face, input): Pair) -> Console {
+    pub fn new(Pair { output: face, input, .. }: Pair) -> Console {
         // As patient as a client is with its server.
         let outbox = Arc::new(Outbox::new(&Limits::for_client()));
         let console = Console { outbox: Arc::clone(&outbox), face: Arc::clone(&face), input };

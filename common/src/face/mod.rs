@@ -20,6 +20,7 @@ use self::piped::Piped;
 use crate::command::Action;
 use crate::command::Table;
 use crate::escape;
+use crate::files;
 use crate::message::Event;
 use crate::name::Name;
 
@@ -101,8 +102,22 @@ pub trait Input: Send {
     fn next(&mut self) -> Option<Action>;
 }
 
-/// What a client needs of a face: its output and its input.
-pub type Pair = (Arc<dyn Face>, Box<dyn Input>);
+/// What a client needs of a face.
+pub struct Pair {
+    /// Where events are shown.
+    pub output: Arc<dyn Face>,
+    /// Where it comes from what the person wants.
+    pub input: Box<dyn Input>,
+    /// What they want of files that others offer.
+    pub files: files::Policy,
+}
+
+impl Pair {
+    /// An output and an input; files are not taken.
+    pub fn new(output: Arc<dyn Face>, input: Box<dyn Input>) -> Pair {
+        Pair { output, input, files: files::Policy::default() }
+    }
+}
 
 /// The face of this process, as long as it lives.
 pub enum Open {
@@ -148,15 +163,15 @@ impl Open {
                 (Arc::new(Piped::new(io::stderr())), Lines::new(io::stdin(), commands))
             }
         };
-        (output, Box::new(input))
+        Pair::new(output, Box::new(input))
     }
 
     /// What the operator of a server needs. A script's end is no reason for them to leave.
     pub fn console(&self, commands: &Table) -> Console {
-        let (output, input) = self.pair(commands);
+        let pair = self.pair(commands);
         match self {
-            Open::Terminal(_) => Console::new((output, input)),
-            Open::Piped { .. } => Console::new((output, Box::new(Stays(input)))),
+            Open::Terminal(_) => Console::new(pair),
+            Open::Piped { .. } => Console::new(Pair { input: Box::new(Stays(pair.input)), ..pair }),
         }
     }
 

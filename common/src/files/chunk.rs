@@ -10,8 +10,8 @@ use thiserror::Error;
 
 use super::CHUNK;
 use crate::frame::CHUNK as KIND;
-use crate::frame::Outgoing;
 use crate::frame::Lane;
+use crate::frame::Outgoing;
 
 /// Bytes before those of the file: the id and the offset.
 pub const HEADER: usize = 4 + 8;

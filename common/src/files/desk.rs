@@ -178,11 +178,8 @@ impl<S> Desk<S> {
             Ok(name) => name,
             Err(error) => return self.error(format!("{}: {error}", path.display())),
         };
-        let request = Request::Offer {
-            to: to.as_ref().map(Name::to_string),
-            name: name.to_string(),
-            size,
-        };
+        let request =
+            Request::Offer { to: to.as_ref().map(Name::to_string), name: name.to_string(), size };
         let to = to.map_or("all".to_owned(), String::from);
         let sending = Sending { source: Some(source), name, size, to, sent: 0, acked: 0 };
         self.state().offered.push_back(sending);

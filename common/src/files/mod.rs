@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`name`] | what a file may be called by a peer |
 //! | [`chunk`] | the bytes of a file on their way: frames of kind `11` |
+//! | [`policy`] | which files are taken, and where they go |
 //! | [`receive`] | a part file that becomes a file in a folder, or nothing |
 //! | [`send`] | a file read in chunks, which must not change meanwhile |
 //! | [`size`] | sizes as a person writes and reads them |
@@ -19,7 +20,7 @@ pub mod desk;
 mod folder;
 pub mod line;
 pub mod name;
-mod policy;
+pub mod policy;
 #[cfg(feature = "files")]
 pub mod receive;
 #[cfg(feature = "files")]

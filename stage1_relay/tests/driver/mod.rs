@@ -24,15 +24,15 @@ impl Stage for Stage1 {
     }
 
     fn serve(listener: &Listener, limits: &Limits) {
-        server::run(listener, &Settings, limits);
+        server::run(listener, &Settings::default(), limits);
     }
 
     fn connect(stream: Stream) -> Connected {
-        Ok(halves(connection::connect(&stream, &Settings)?))
+        Ok(halves(connection::connect(&stream, &Settings::default())?))
     }
 
     fn accept(stream: Stream) -> Connected {
-        Ok(halves(connection::accept(&stream, &Settings)?))
+        Ok(halves(connection::accept(&stream, &Settings::default())?))
     }
 }
 

@@ -212,7 +212,7 @@ impl Terminal {
     /// What the client of a new connection needs; that of the one before gets nothing more.
     pub fn pair(&self, commands: &Table) -> super::Pair {
         self.screen().known.commands = Table::clone(commands);
-        (Arc::new(self.clone()), Box::new(self.session()))
+        super::Pair::new(Arc::new(self.clone()), Box::new(self.session()))
     }
 
     /// Gives the terminal back; one that takes nothing, soon, and without a word.
@@ -324,7 +324,12 @@ impl Face for Terminal {
 
 impl Input for Session {
     fn next(&mut self) -> Option<Action> {
-        match self.typed()? {
+        let Some(typed) = self.typed() else {
+            // Who leaves does not wait for what is still under way, as the end of a script does.
+            let screen = self.terminal.screen();
+            return (screen.session == self.number).then_some(Action::Quit);
+        };
+        match typed {
             Typed::Line(line) => {
                 let commands = Table::clone(&self.terminal.screen().known.commands);
                 Some(command::take(line, &commands))
