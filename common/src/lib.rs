@@ -19,7 +19,7 @@
 //! | [`name`], [`room`] | the chat itself: a state machine without sockets, threads or a clock |
 //! | [`transfers`] | the same for files: who was offered what, who takes it, and how far it is |
 //! | `crypto` | with the feature of that name: handshakes, keys and records of the encrypted stages |
-//! | [`files`] | what is said of files: names, sizes, offers; with the feature of that name, the disk |
+//! | [`files`] | what is said of files: names, sizes, what a person types; the disk is the crate `storage` |
 //! | [`cli`] | the part of the command line that all stages share |
 //! | [`command`] | the `@` commands that a person types |
 //! | [`face`] | how a person sees the chat |

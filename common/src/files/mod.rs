@@ -1,30 +1,19 @@
-//! Files on their way, where they touch the disk: no sockets, no messages.
-//!
-//! What a peer says of a file is a claim: its name is a label that has to pass for one, its size
-//! is held against the bytes that come, and nothing is in place before its hash is right.
+//! What is said of files, by people and by peers. (Their bytes are the matter of the crate `storage`.)
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`name`] | what a file may be called by a peer |
 //! | [`chunk`] | the bytes of a file on their way: frames of kind `11` |
 //! | [`policy`] | which files are taken, and where they go |
-//! | [`receive`] | a part file that becomes a file in a folder, or nothing |
-//! | [`send`] | a file read in chunks, which must not change meanwhile |
 //! | [`size`] | sizes as a person writes and reads them |
 //! | [`desk`] | a client's desk for files: what is offered, sent and received |
 //! | [`line`](mod@line) | what a person types after `@send` |
 
 pub mod chunk;
 pub mod desk;
-#[cfg(feature = "files")]
-mod folder;
 pub mod line;
 pub mod name;
 pub mod policy;
-#[cfg(feature = "files")]
-pub mod receive;
-#[cfg(feature = "files")]
-pub mod send;
 pub mod size;
 
 pub use chunk::Chunk;
@@ -32,12 +21,6 @@ pub use line::parse_send;
 pub use name::FileName;
 pub use policy::Accept;
 pub use policy::Policy;
-#[cfg(feature = "files")]
-pub use receive::Incoming;
-#[cfg(feature = "files")]
-pub use receive::sweep;
-#[cfg(feature = "files")]
-pub use send::Source;
 pub use size::Size;
 
 use std::path::PathBuf;

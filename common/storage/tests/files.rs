@@ -17,14 +17,13 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use common::files;
 use common::files::CHUNK;
-use common::files::Incoming;
-use common::files::receive::Error;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use sha2::Digest;
 use sha2::Sha256;
+use storage::Incoming;
+use storage::receive::Error;
 use tempfile::tempdir;
 
 /// Where the folder for the other process is told to it.
@@ -103,7 +102,7 @@ fn who_is_killed_leaves_nothing_wrong_and_nothing_for_long() {
         );
         with_parts += left.len();
         with_files += usize::from(published > 0);
-        assert_eq!(files::sweep(folder.path()).unwrap(), left.len());
+        assert_eq!(storage::sweep(folder.path()).unwrap(), left.len());
         assert_eq!(parts(folder.path(), &content), (Vec::new(), published));
     }
     println!(

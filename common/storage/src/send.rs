@@ -8,11 +8,10 @@ use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
+use common::files::CHUNK;
+use common::files::Sha256;
 use sha2::Digest;
 use thiserror::Error;
-
-use crate::files::CHUNK;
-use crate::files::Sha256;
 
 /// A local file that is being sent.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ fn names_of_part_files_are_new_each_time_and_no_peers() {
     assert_ne!(names[0], names[1]);
     for name in names {
         assert!(is_part(name.as_ref()), "{name}");
-        assert!(name.parse::<crate::files::FileName>().is_err());
+        assert!(name.parse::<common::files::FileName>().is_err());
     }
 }
 

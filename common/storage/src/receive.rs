@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use common::files::FileName;
+use common::files::Sha256;
 use sha2::Digest;
 use thiserror::Error;
 
-use crate::files::FileName;
-use crate::files::Sha256;
-use crate::files::folder;
-use crate::files::folder::Folder;
+use crate::folder;
+use crate::folder::Folder;
 
 /// Most files of one name in a folder, beside the one without a number.
 const MOST_COPIES: u32 = 9999;
