@@ -280,7 +280,7 @@ fn leftovers(folder: &Path, published: &BTreeMap<String, String>) -> io::Result<
 }
 
 /// What is in a stage's file, if it is there.
-fn read(root: &Path, stage: Stage, path: &str) -> Result<Option<String>> {
+pub(crate) fn read(root: &Path, stage: Stage, path: &str) -> Result<Option<String>> {
     let path = stage.folder(root).join(path);
     match fs::read_to_string(&path) {
         Ok(text) => Ok(Some(lines(&text))),

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`stages`] | the stages, the edges between them, and their programs |
 //! | [`diff`] | the difference of two stages' code, shown and published in `docs/diffs/` |
-//! | [`square`] | which files of which stages have to be the same, byte for byte |
+//! | [`square`] | that encryption and files are independent of each other |
 //! | [`cost`] | what the same conversation costs on the wire, measured with the real programs |
 //! | [`attack`] | a man in the middle between a real client and a real server, in small pieces |
 

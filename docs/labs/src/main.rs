@@ -3,6 +3,7 @@
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -47,6 +48,16 @@ enum Tool {
         cargo run -p labs -- diff 1 3 --code | less        the code alone\n  \
         cargo run -p labs -- diff --write                  after a change in a stage")]
     Diff(DiffArgs),
+    /// Writes stage 4 with the patch that turns stage 1 into stage 3: encryption and files are
+    /// independent of each other.
+    ///
+    /// The folder becomes a workspace of its own, which uses what is in this one. In it,
+    /// `cargo run -p stage3_secure_multi` is an encrypted relay with files.
+    Square {
+        /// A folder that is not there yet.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -62,8 +73,8 @@ struct DiffArgs {
     /// Write the published differences anew, in docs/diffs.
     #[arg(long, conflicts_with_all = ["from", "check"])]
     write: bool,
-    /// Fail if the published differences are not those of the code, or if files differ that have
-    /// to be the same in two stages.
+    /// Fail if the published differences are not those of the code, if files differ that have to
+    /// be the same in two stages, or if the patch from 1 to 3 does not apply to 4.
     #[arg(long, conflicts_with = "from")]
     check: bool,
 }
@@ -79,7 +90,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let Tool::Diff(args) = cli.tool;
+    let args = match cli.tool {
+        Tool::Diff(args) => args,
+        Tool::Square { folder } => {
+            square::write(&stages::root(), &folder)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     match (args.from, args.to) {
         _ if args.write => {
             diff::write(&stages::root())?;

@@ -1,12 +1,19 @@
-//! The square: which files of which stages have to be the same, byte for byte. It is what makes
-//! encryption and files independent of each other.
+//! The square: which files of which stages have to be the same, byte for byte, and that the patch
+//! from stage 1 to stage 3 applies to stage 4 as well. It is what makes encryption and files
+//! independent of each other.
 
 use std::fs;
+use std::io;
+use std::path;
 use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::anyhow;
+use diffy::Patch;
 
+use crate::diff;
+use crate::diff::Difference;
 use crate::stages::Stage;
 
 /// Two stages, and the files that they share.
@@ -16,14 +23,20 @@ const SAME: [(u8, u8, &[&str]); 3] = [
     (1, 4, &["src/connection.rs"]),
 ];
 
+/// The files of stage 4 to which the patch from 1 to 3 applies.
+const PATCHED: [&str; 3] = [MANIFEST, "src/main.rs", "src/connection.rs"];
+const MANIFEST: &str = "Cargo.toml";
+/// Where the targets are that stage 3's manifest names.
+const TARGETS: [&str; 2] = ["benches", "tests"];
+
 /// What is wrong with the square, as far as its stages are there.
 ///
 /// # Errors
 /// If a file cannot be read.
 pub fn problems(root: &Path) -> Result<Vec<String>> {
     let mut problems = Vec::new();
+    let numbered = |number| Stage::numbered(root, number).ok();
     for (one, other, files) in SAME {
-        let numbered = |number| Stage::numbered(root, number).ok();
         let (Some(one), Some(other)) = (numbered(one), numbered(other)) else { continue };
         for file in files {
             let read = |stage: Stage| {
@@ -39,12 +52,117 @@ pub fn problems(root: &Path) -> Result<Vec<String>> {
             }
         }
     }
+    if let (Some(one), Some(three), Some(four)) = (numbered(1), numbered(3), numbered(4)) {
+        let difference = Difference::new(root, one, three)?;
+        for file in PATCHED {
+            if patched(root, &difference, four, file)?.is_err() {
+                problems.push(format!(
+                    "what 1 to 3 changes in {file} does not apply to {}/{file}: 1 to 4 has to \
+                     change other places; see both with cargo run -p labs -- diff 1 3 and diff 1 4",
+                    four.package,
+                ));
+            }
+        }
+    }
     Ok(problems)
+}
+
+/// Writes stage 4 with the patch from 1 to 3, under the name of stage 3, to a new folder: a
+/// workspace of its own, whose other packages are those of the one in `root`. What its manifest
+/// names beside the program, tests and benches, is stage 3's.
+///
+/// # Errors
+/// If a stage is not there, the patch does not apply, or something cannot be read or written.
+pub fn write(root: &Path, folder: &Path) -> Result<()> {
+    let [one, three, four] = [1, 3, 4].map(|number| Stage::numbered(root, number));
+    let (one, three, four) = (one?, three?, four?);
+    let difference = Difference::new(root, one, three)?;
+    fs::create_dir(folder).with_context(|| folder.display().to_string())?;
+    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
+    let manifest = fs::read_to_string(root.join(MANIFEST)).context(MANIFEST)?;
+    let manifest = workspace(&manifest, &path::absolute(root)?, three.package);
+    fs::write(folder.join(MANIFEST), manifest.context("no members in Cargo.toml")?)?;
+    let package = three.folder(folder);
+    copy(&four.folder(root).join("src"), &package.join("src"))?;
+    for targets in TARGETS {
+        let targets = (three.folder(root).join(targets), package.join(targets));
+        if targets.0.exists() {
+            copy(&targets.0, &targets.1)?;
+        }
+    }
+    for file in PATCHED {
+        let text = patched(root, &difference, four, file)?;
+        let text = text.with_context(|| format!("what 1 to 3 changes in {file} does not apply"))?;
+        fs::write(package.join(file), text)?;
+    }
+    Ok(())
+}
+
+/// A file of stage 4 with the difference of stages 1 and 3; an error if that does not apply.
+///
+/// Code has to have the place that it applies to as it is, with the three lines around it, as
+/// `patch --fuzz=0` has it. What both patches add to the dependencies stands closer together: the
+/// manifest is merged.
+fn patched(
+    root: &Path,
+    difference: &Difference,
+    four: Stage,
+    file: &str,
+) -> Result<Result<String>> {
+    let read = |stage| Ok::<_, anyhow::Error>(diff::read(root, stage, file)?.unwrap_or_default());
+    let ours = read(four)?;
+    if file == MANIFEST {
+        let (base, theirs) = (read(difference.from)?, read(difference.to)?);
+        let merged = diffy::merge(&base, &named_like(ours, &base), &theirs);
+        return Ok(merged.map_err(|conflict| anyhow!(conflict)));
+    }
+    let changed = difference.files.iter().find(|changed| changed.path == file);
+    let Some(changed) = changed.filter(|changed| !changed.is_same()) else { return Ok(Ok(ours)) };
+    let patch = Patch::from_str(&changed.diff).with_context(|| file.to_owned())?;
+    Ok(diffy::apply(&ours, &patch).map_err(anyhow::Error::from))
+}
+
+/// A package's manifest with the name and the description of another.
+fn named_like(mut manifest: String, other: &str) -> String {
+    for key in ["name = ", "description = "] {
+        let line = |text: &str| text.lines().find(|line| line.starts_with(key)).map(str::to_owned);
+        if let (Some(own), Some(other)) = (line(&manifest), line(other)) {
+            manifest = manifest.replacen(&own, &other, 1);
+        }
+    }
+    manifest
+}
+
+/// The manifest of a workspace with this one member, which has the other packages from `root`.
+fn workspace(manifest: &str, root: &Path, member: &str) -> Option<String> {
+    let (before, members) = manifest.split_once("members = [")?;
+    let (_, after) = members.split_once(']')?;
+    // Forward slashes need no escapes, and Windows knows them.
+    let root = root.display().to_string().replace('\\', "/");
+    let after = after.replace("{ path = \"", &format!("{{ path = \"{root}/"));
+    Some(format!("{before}members = [\"{member}\"]{after}"))
+}
+
+/// Copies a folder, with what is in it.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, copied) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type()?.is_dir() {
+            true => copy(&path, &copied)?,
+            false => drop(fs::copy(&path, &copied)?),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::stages;
     use crate::stages::STAGES;
 
     #[test]
@@ -64,8 +182,8 @@ mod tests {
             }
             found.push(problems(root.path()).unwrap().len());
         }
-        // 1; 2; 1 and 3: two files; 1 and 4: one more; 4 and 5: three more.
-        assert_eq!(found, [0, 0, 2, 3, 6]);
+        // 1; 2; 1 and 3: two files; 1 and 4: one more, and two that 1 to 3 changes; 4 and 5: three more.
+        assert_eq!(found, [0, 0, 2, 5, 8]);
         for stage in &STAGES {
             for file in files {
                 write(stage, &format!("src/{file}.rs"), "same");
@@ -75,5 +193,95 @@ mod tests {
         write(&STAGES[4], "src/transfer.rs", "other");
         let problems = problems(root.path()).unwrap();
         assert!(problems[0].contains("stage5_file_secure/src/transfer.rs"), "{problems:?}");
+    }
+
+    /// A workspace with stages 1 and 3 as they are, and a stage 4 that is stage 1 with what files
+    /// will change.
+    fn with_files() -> TempDir {
+        let (root, made) = (stages::root(), tempfile::tempdir().unwrap());
+        for file in [MANIFEST, "Cargo.lock"] {
+            fs::copy(root.join(file), made.path().join(file)).unwrap();
+        }
+        let [one, _, three, four, _] = STAGES;
+        for (from, to) in [(one, one), (one, four), (three, three)] {
+            copy(&from.folder(&root), &to.folder(made.path())).unwrap();
+        }
+        for (file, changed, into) in [
+            ("Cargo.toml", "name = \"stage1_relay\"", "name = \"stage4_file_plain\""),
+            ("Cargo.toml", "description = \"Stage 1: ", "description = \"Stage 4: files, and "),
+            (
+                "Cargo.toml",
+                "log.workspace = true",
+                "log.workspace = true\nstorage.workspace = true",
+            ),
+            ("src/main.rs", "mod tour;", "mod tour;\nmod transfer;"),
+            ("src/main.rs", "cli::ServerArgs", "cli::FileServerArgs"),
+            ("src/main.rs", "cli::ClientArgs", "cli::FileClientArgs"),
+            ("src/main.rs", "command::CHAT.into()", TABLE),
+        ] {
+            change(made.path(), file, changed, into);
+        }
+        made
+    }
+
+    /// What stage 4 may have for its commands.
+    const TABLE: &str = "[&command::CHAT[..], &command::FILES].concat().into()";
+
+    /// Changes a file of stage 4.
+    fn change(root: &Path, file: &str, changed: &str, into: &str) {
+        let path = STAGES[3].folder(root).join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches(changed).count(), 1, "{changed} in {file}");
+        fs::write(path, text.replace(changed, into)).unwrap();
+    }
+
+    #[test]
+    fn what_encryption_changes_applies_to_a_stage_with_files() {
+        let root = with_files();
+        assert_eq!(problems(root.path()).unwrap(), Vec::<String>::new());
+        let folder = root.path().join("square");
+        write(root.path(), &folder).unwrap();
+        let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
+
+        let main = read("stage3_secure_multi/src/main.rs");
+        let there = ["mod transfer;", "FileServerArgs", "FileClientArgs", TABLE];
+        for words in [&there[..], &["crypto::options::Options", "settings.warn();"]].concat() {
+            assert!(main.contains(words), "{words} is missing:\n{main}");
+        }
+        let manifest = read("stage3_secure_multi/Cargo.toml");
+        let there = ["storage.workspace = true", "features = [\"crypto\"]", "Stage 3"];
+        for words in [&there[..], &["name = \"stage3_secure_multi\""]].concat() {
+            assert!(manifest.contains(words), "{words} is missing:\n{manifest}");
+        }
+        let three = STAGES[2].folder(root.path());
+        let connection = fs::read_to_string(three.join("src/connection.rs")).unwrap();
+        assert_eq!(read("stage3_secure_multi/src/connection.rs"), connection);
+        assert!(folder.join("stage3_secure_multi/tests/suite.rs").exists());
+
+        let workspace = read("Cargo.toml");
+        assert!(workspace.contains("\nmembers = [\"stage3_secure_multi\"]\n"), "{workspace}");
+        let common = workspace.lines().find_map(|line| line.strip_prefix("common = { path = \""));
+        let common = common.and_then(|path| path.strip_suffix("\" }")).unwrap();
+        assert_eq!(Path::new(common), root.path().join("common"));
+
+        assert!(write(root.path(), &folder).is_err(), "it is there already");
+    }
+
+    #[test]
+    fn what_both_patches_change_does_not_apply() {
+        for (file, changed, into) in [
+            ("Cargo.toml", "common.workspace = true", "common = { features = [\"files\"] }"),
+            ("src/main.rs", "whoever sees the wire", "whoever sees the wire or the disk"),
+            // Beside a place that encryption changes: a merge would not mind.
+            ("src/main.rs", "fn run(cli: Cli)", "// Files too.\nfn run(cli: Cli)"),
+            ("src/connection.rs", "fn halves(", "fn both_halves("),
+        ] {
+            let root = with_files();
+            change(root.path(), file, changed, into);
+            let problems = problems(root.path()).unwrap();
+            let problem = format!("what 1 to 3 changes in {file} does not apply");
+            assert!(problems.iter().any(|it| it.starts_with(&problem)), "{into}: {problems:?}");
+            assert!(write(root.path(), &root.path().join("square")).is_err());
+        }
     }
 }
