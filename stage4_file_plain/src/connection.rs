@@ -14,8 +14,8 @@ use common::stream::Stream;
 use common::writer;
 
 /// What `main.rs` chose for all connections; plaintext leaves no choice.
-#[derive(Clone, Debug)]
-pub struct Settings;
+#[derive(Clone, Debug, Default)]
+pub struct Settings {}
 
 /// What a connection's writing thread has.
 pub struct Sender {

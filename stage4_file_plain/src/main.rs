@@ -1,10 +1,10 @@
-//! Stage 1: a plaintext relay. Clients connect over TCP and chat in one room; everything that
-//! they say can be read by whoever sees the wire.
+//! The command line: parses it, and runs the server, a client or the guided tour.
 
 mod client;
 mod connection;
 mod server;
 mod tour;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -14,22 +14,11 @@ use clap::Subcommand;
 use common::cli;
 use common::command;
 
-use crate::connection::Settings;
-
-/// Where, on this machine, the server listens and a client connects, unless told otherwise.
-const PORT: u16 = 7001;
-
-/// What a person can type here.
-fn commands() -> command::Table {
-    command::CHAT.into()
-}
-
-/// Stage 1: a chat relay in plaintext.
-///
+// Its help begins with the package's description.
 /// Without a subcommand it gives a guided tour and exits. To chat, start a server in one terminal
 /// and a client in each of some others.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, about, long_about, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     mode: Option<Mode>,
@@ -40,37 +29,41 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Relays between clients until Ctrl-C, at 127.0.0.1:7001 unless told otherwise.
+    /// Relays between clients until Ctrl-C.
     ///
     /// The first line on stdout is `listening on ADDR`; the log goes to stderr. Each client needs
     /// a file descriptor, and so does each connection that has not said hello (at most twice
     /// --max-clients of them): for 1000 clients run `ulimit -n 4096` first.
-    Server(cli::ServerArgs),
-    /// Chats: what you type is said to the room, and @help shows what else there is. The server is
-    /// at 127.0.0.1:7001 unless an address is given.
+    Server(cli::FileServerArgs),
+    /// Chats: what you type is said to the room, and @help shows what else there is.
     ///
     /// When input or output is no terminal, it reads and writes plain lines for scripts, needs
     /// --name, and leaves at the end of its input. Exit codes: 0 left, 1 the connection failed or
     /// was lost or the name was refused, 2 wrong usage.
-    Client(cli::ClientArgs),
+    Client(cli::FileClientArgs),
+}
+
+/// What a person can type here.
+fn commands() -> command::Table {
+    [&command::CHAT[..], &command::FILES].concat().into()
 }
 
 fn main() -> ExitCode {
-    cli::exit(run(Cli::parse()))
+    cli::exit(run(cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let settings = Settings;
-    match cli.mode {
-        None => tour::run(cli.step),
-        Some(Mode::Server(args)) => {
+    let Some(mode) = cli.mode else { return tour::run(cli.step) };
+    let settings = connection::Settings::default();
+    match mode {
+        Mode::Server(args) => {
             let exposed = "whoever sees the wire reads everything";
-            args.run(PORT, exposed, |listener, limits| server::run(listener, &settings, limits))
-        }
-        Some(Mode::Client(args)) => {
-            args.run(PORT, env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
-                client::run(stream, &settings, name, face)
+            args.run(env!("CARGO_PKG_NAME"), exposed, |listener, limits| {
+                server::run(listener, &settings, limits);
             })
         }
+        Mode::Client(args) => args.run(env!("CARGO_PKG_NAME"), commands(), |stream, name, face| {
+            client::run(stream, &settings, name, face)
+        }),
     }
 }

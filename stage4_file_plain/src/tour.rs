@@ -43,7 +43,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.step("A server listens, and three people join")?;
     let listener = guide.listen()?;
     let (address, stop) = (listener.address(), listener.stop());
-    let server = thread::spawn(move || server::run(&listener, &Settings, &tour::limits()));
+    let server =
+        thread::spawn(move || server::run(&listener, &Settings::default(), &tour::limits()));
     guide.say(&format!("The server listens on {address}. alice's client connects and says:"))?;
     let alice = join(guide, "alice", address)?;
     guide.wire("alice", "server", "hello")?;
@@ -197,6 +198,6 @@ fn join(guide: &mut Guide, name: &'static str, address: SocketAddr) -> Result<Ac
     let stream = Stream::connect(&[address], None)?;
     guide.meets(name)?;
     let name = name.parse()?;
-    thread::spawn(move || client::run(&stream, &Settings, &name, face));
+    thread::spawn(move || client::run(&stream, &Settings::default(), &name, face));
     Ok(actor)
 }

@@ -9,6 +9,9 @@ mod driver;
 mod real;
 #[path = "../src/server.rs"]
 mod server;
+#[allow(dead_code, reason = "a client's part of it")]
+#[path = "../src/transfer.rs"]
+mod transfer;
 
 /// The real connection, but for a body that makes it panic.
 mod connection {
@@ -65,5 +68,5 @@ mod connection {
 
 #[test]
 fn a_panic_in_one_thread() {
-    suite::exhaustion::a_panic_in_one_thread::<driver::Stage1>();
+    suite::exhaustion::a_panic_in_one_thread::<driver::Stage4>();
 }

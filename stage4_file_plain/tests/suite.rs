@@ -5,12 +5,15 @@ mod connection;
 mod driver;
 #[path = "../src/server.rs"]
 mod server;
+#[allow(dead_code, reason = "a client's part of it")]
+#[path = "../src/transfer.rs"]
+mod transfer;
 
-suite::chat_suite!(crate::driver::Stage1);
-suite::slow_suite!(crate::driver::Stage1);
-suite::limits_suite!(crate::driver::Stage1);
-suite::command_line_suite!(crate::driver::Stage1);
-suite::hostile_suite!(crate::driver::Stage1);
-suite::exhaustion_suite!(crate::driver::Stage1);
-suite::capture_suite!(crate::driver::Stage1);
-suite::face_suite!(crate::driver::Stage1);
+suite::chat_suite!(crate::driver::Stage4);
+suite::slow_suite!(crate::driver::Stage4);
+suite::limits_suite!(crate::driver::Stage4);
+suite::command_line_suite!(crate::driver::Stage4);
+suite::hostile_suite!(crate::driver::Stage4);
+suite::exhaustion_suite!(crate::driver::Stage4);
+suite::capture_suite!(crate::driver::Stage4);
+suite::face_suite!(crate::driver::Stage4);

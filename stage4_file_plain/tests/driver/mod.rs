@@ -16,23 +16,23 @@ use crate::connection::Sender;
 use crate::connection::Settings;
 use crate::server;
 
-pub struct Stage1;
+pub struct Stage4;
 
-impl Stage for Stage1 {
+impl Stage for Stage4 {
     fn binary() -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_stage1_relay"))
+        Path::new(env!("CARGO_BIN_EXE_stage4_file_plain"))
     }
 
     fn serve(listener: &Listener, limits: &Limits) {
-        server::run(listener, &Settings, limits);
+        server::run(listener, &Settings::default(), limits);
     }
 
     fn connect(stream: Stream) -> Connected {
-        Ok(halves(connection::connect(&stream, &Settings)?))
+        Ok(halves(connection::connect(&stream, &Settings::default())?))
     }
 
     fn accept(stream: Stream) -> Connected {
-        Ok(halves(connection::accept(&stream, &Settings)?))
+        Ok(halves(connection::accept(&stream, &Settings::default())?))
     }
 }
 
