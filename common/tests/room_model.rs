@@ -212,6 +212,16 @@ impl Model {
             Request::Hello { .. } => None,
             Request::Ping {} => Some(vec![(id, Event::Pong {})]),
             Request::Pong {} => Some(Vec::new()),
+            // This room passes on none.
+            Request::Offer { .. }
+            | Request::Accept { .. }
+            | Request::Refuse { .. }
+            | Request::Ack { .. }
+            | Request::End { .. }
+            | Request::Received { .. }
+            | Request::Abort { .. }
+            | Request::Chunk(_)
+            | Request::Order(_) => None,
             Request::Names {} => Some(vec![(id, Event::Names { people: self.people() })]),
             Request::Say { text } if fits(&text) => {
                 Some(each(&self.others(id), &Event::Said { from, text }))
@@ -413,7 +423,7 @@ proptest! {
                 }
                 Step::Leave(at) => {
                     let Some(&id) = ever.get(at) else { continue };
-                    let deliveries = room.leave(id);
+                    let deliveries = room.leave(id, now);
                     let expected = model.leaves(id);
                     check_deliveries(&deliveries, &model.all())?;
                     prop_assert_eq!(unordered(readers(&deliveries)), unordered(expected));
@@ -461,7 +471,7 @@ proptest! {
         }
         // Whatever the room remembers of groups is gone with their members.
         for id in &ever {
-            room.leave(*id);
+            room.leave(*id, Instant::now());
         }
         let (id, _, _) = join(&mut room, "alice").unwrap();
         for group in ["team", "lab", "send"] {
@@ -557,7 +567,7 @@ fn a_full_room_says_so_until_somebody_leaves() {
     assert!(text.contains('2') && text.contains("--max-clients"), "{text}");
     // Waiting for room would not help with a name that is taken.
     assert_eq!(reason(join(&mut room, "Bob")).0, Reason::NameTaken);
-    room.leave(alice);
+    room.leave(alice, Instant::now());
     assert!(join(&mut room, "carol").is_ok());
     assert_eq!(reason(join(&mut room, "alice")).0, Reason::Full);
 }
@@ -571,7 +581,7 @@ fn what_could_not_be_read_is_refused_to_its_sender_alone() {
     let refused = room.request(alice, Err(Unreadable::NotText), now);
     assert_eq!(refusal(&refused), "unreadable message: not UTF-8");
     assert_eq!(refused[0].to, [alice]);
-    room.leave(alice);
+    room.leave(alice, Instant::now());
     assert_eq!(room.request(alice, Err(Unreadable::NotText), now), []);
 }
 
@@ -647,7 +657,7 @@ fn there_are_at_most_1024_groups() {
         assert!(matches!(made[0].event, Event::GroupSet { .. }), "{made:?}");
     }
     assert!(refusal(&room.request(people[64], Ok(set(1024)), now)).contains("too many groups"));
-    room.leave(people[0]);
+    room.leave(people[0], Instant::now());
     let made = room.request(people[64], Ok(set(1024)), now);
     assert!(matches!(made[0].event, Event::GroupSet { .. }), "{made:?}");
 }

@@ -114,7 +114,7 @@ mod tests {
                 "|`cargo run -p stage1_relay -- server`, `cargo run -p stageN_name`, `cargo run`
                  |```sh
                  |RUSTFLAGS=x cargo test -p stage1_relay --release --test suite
-                 |cargo bench -p stage1_relay --bench relay -- -p nosuch
+                 |cargo bench -p stage1_relay --bench speed -- -p nosuch
                  |cargo deny -p nosuch
                  |cargo test --test=outbox_loom && cargo doc --package common
                  |```",

@@ -1,7 +1,7 @@
 //! What encryption costs the relay: deliveries per second of this stage beside stage 1's.
 //!
 //! ```text
-//! cargo bench -p stage3_secure_multi --bench fanout -- [--rounds N] [--clients N] [--bytes N]
+//! cargo bench -p stage3_secure_multi --bench speed -- [--rounds N] [--clients N] [--bytes N]
 //! ```
 //!
 //! Each server is a process of its own, over loopback TCP. One client sends as fast as it may. One

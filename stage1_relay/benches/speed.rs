@@ -1,7 +1,7 @@
 //! How fast and how small the relay is, beside a plain byte relay in the same run.
 //!
 //! ```text
-//! cargo bench -p stage1_relay --bench relay -- fanout latency joins idle [--rounds N] [--seconds N] [--clients N] [--bytes N]
+//! cargo bench -p stage1_relay --bench speed -- fanout latency joins idle [--rounds N] [--seconds N] [--clients N] [--bytes N]
 //! ```
 //!
 //! Both relays are processes of their own, over loopback TCP. The plain one reads bytes and
