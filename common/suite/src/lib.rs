@@ -43,6 +43,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod slow;
+pub mod speed;
 pub mod tap;
 pub mod terminal;
 pub mod tour;
