@@ -85,8 +85,8 @@ pub struct ServerArgs {
 pub struct FileServerArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Keep a copy of every file that passes in this folder. Senders and receivers are not asked, and
-    /// see it as one receiver more.
+    /// Keep a copy of every file that passes, in this folder: the server is one receiver more, and
+    /// asks nobody.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// The largest file of which a copy is kept: a number of bytes, or one with K, M, G or T as in

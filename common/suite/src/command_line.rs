@@ -25,12 +25,16 @@ use crate::session;
 #[cfg(unix)]
 use crate::terminal::Terminal;
 
-/// Help is on stdout and no failure.
+/// Help is on stdout and no failure; it has the address of this stage.
 pub fn help<S: Stage>() {
+    let package = S::binary().file_stem().and_then(OsStr::to_str).expect("a name");
+    let number = package.strip_prefix("stage").and_then(|rest| rest.get(..1)).expect("a number");
+    let address = &format!("127.0.0.1:700{number}")[..];
     for (args, words) in [
-        (&["--help"][..], &["server", "client", "tour"][..]),
-        (&["server", "--help"], &["--listen", "--max-clients", "ulimit -n", "--pcap", "-v"]),
-        (&["client", "--help"], &["--name", "--pcap", "Exit codes", "@help"]),
+        (&["-h"][..], &["Stage ", address, "server", "client", "tour"][..]),
+        (&["--help"], &["Stage ", address, "server", "client", "guided tour"]),
+        (&["server", "--help"], &[address, "--listen", "--max-clients", "ulimit -n", "--pcap"]),
+        (&["client", "--help"], &[address, "--name", "--pcap", "-v", "Exit codes", "@help"]),
     ] {
         let (code, lines, stderr) = Program::start::<S>(args).end();
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?}");

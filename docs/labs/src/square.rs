@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::anyhow;
+use diffy::ApplyError;
 use diffy::Patch;
 
 use crate::diff;
@@ -98,28 +98,23 @@ pub fn write(root: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file of stage 4 with the difference of stages 1 and 3; an error if that does not apply.
-///
-/// Code has to have the place that it applies to as it is, with the three lines around it, as
-/// `patch --fuzz=0` has it. What both patches add to the dependencies stands closer together: the
-/// manifest is merged.
+/// A file of stage 4 with the difference of stages 1 and 3; an error if that does not apply: it has
+/// to find its place as it is, with the three lines around it, as `patch --fuzz=0` has it.
 fn patched(
     root: &Path,
     difference: &Difference,
     four: Stage,
     file: &str,
-) -> Result<Result<String>> {
+) -> Result<Result<String, ApplyError>> {
     let read = |stage| Ok::<_, anyhow::Error>(diff::read(root, stage, file)?.unwrap_or_default());
-    let ours = read(four)?;
+    let mut text = read(four)?;
     if file == MANIFEST {
-        let (base, theirs) = (read(difference.from)?, read(difference.to)?);
-        let merged = diffy::merge(&base, &named_like(ours, &base), &theirs);
-        return Ok(merged.map_err(|conflict| anyhow!(conflict)));
+        text = named_like(text, &read(difference.from)?);
     }
     let changed = difference.files.iter().find(|changed| changed.path == file);
-    let Some(changed) = changed.filter(|changed| !changed.is_same()) else { return Ok(Ok(ours)) };
+    let Some(changed) = changed.filter(|changed| !changed.is_same()) else { return Ok(Ok(text)) };
     let patch = Patch::from_str(&changed.diff).with_context(|| file.to_owned())?;
-    Ok(diffy::apply(&ours, &patch).map_err(anyhow::Error::from))
+    Ok(diffy::apply(&text, &patch))
 }
 
 /// A package's manifest with the name and the description of another.
@@ -249,7 +244,7 @@ mod tests {
             assert!(main.contains(words), "{words} is missing:\n{main}");
         }
         let manifest = read("stage3_secure_multi/Cargo.toml");
-        let there = ["storage.workspace = true", "features = [\"crypto\"]", "Stage 3"];
+        let there = ["storage.workspace = true", "common.features = [\"crypto\"]", "Stage 3"];
         for words in [&there[..], &["name = \"stage3_secure_multi\""]].concat() {
             assert!(manifest.contains(words), "{words} is missing:\n{manifest}");
         }
@@ -270,9 +265,9 @@ mod tests {
     #[test]
     fn what_both_patches_change_does_not_apply() {
         for (file, changed, into) in [
-            ("Cargo.toml", "common.workspace = true", "common = { features = [\"files\"] }"),
+            ("Cargo.toml", "common.workspace = true", "common.workspace = true # and files"),
             ("src/main.rs", "whoever sees the wire", "whoever sees the wire or the disk"),
-            // Beside a place that encryption changes: a merge would not mind.
+            // Too close to a place that encryption changes.
             ("src/main.rs", "fn run(cli: Cli)", "// Files too.\nfn run(cli: Cli)"),
             ("src/connection.rs", "fn halves(", "fn both_halves("),
         ] {

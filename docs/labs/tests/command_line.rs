@@ -64,6 +64,7 @@ fn wrong_usage_and_stages_that_are_not_there() {
     assert_eq!(labs(&["diff", "1", "3", "--write"]).0, Some(2));
     assert_eq!(labs(&["diff", "--write", "--check"]).0, Some(2));
     assert_eq!(labs(&["diff", "--code"]).0, Some(2));
+    assert_eq!(labs(&["square"]).0, Some(2));
     assert_eq!(labs(&[]).0, Some(2));
     let (code, _, stderr) = labs(&["diff", "1", "9"]);
     assert_eq!(code, Some(1));
@@ -75,6 +76,7 @@ fn help_worth_reading() {
     for (args, words) in [
         (&["--help"][..], "what differs between the stages"),
         (&["diff", "--help"], "cargo run -p labs -- diff 1 3"),
+        (&["square", "--help"], "an encrypted relay with files"),
     ] {
         let (code, shown, _) = labs(args);
         assert_eq!(code, Some(0));
