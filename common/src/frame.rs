@@ -36,8 +36,11 @@ pub const HANDSHAKE: u8 = 0x20;
 /// An encrypted record, in which is again kind · body.
 pub const RECORD: u8 = 0x21;
 
-/// A [`Reader`]'s buffer at rest; it grows with what comes, up to one frame of the largest size.
+/// A [`Reader`]'s buffer at rest; it grows with what comes, up to some frames of the largest size.
 const BUFFER: usize = 4 * 1024;
+const LARGEST: usize = 4 * (HEADER + MAX_LENGTH);
+/// After so many reads in a row that brought little, it shrinks.
+const PATIENCE: u32 = 4;
 /// After writing less than this at once, a [`Writer`] keeps no more for the next time.
 const SMALL: usize = 4 * 1024;
 
@@ -170,6 +173,7 @@ pub struct Reader<R> {
     start: usize,
     end: usize,
     wanted: usize,
+    small: u32,
 }
 
 impl Reader<Stream> {
@@ -202,6 +206,7 @@ impl<R: Read> Reader<R> {
             start: 0,
             end: 0,
             wanted: BUFFER,
+            small: 0,
         }
     }
 
@@ -266,7 +271,8 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads once into the free end of the buffer, which doubles when a read fills it and halves
-    /// when little comes: an idle peer costs little, a busy one needs few system calls.
+    /// when little comes again and again: an idle peer costs little, a busy one needs few system
+    /// calls.
     fn fill(&mut self) -> io::Result<usize> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -279,12 +285,16 @@ impl<R: Read> Reader<R> {
         }
         let free = self.buffer.get_mut(self.end..).unwrap_or_default();
         let read = self.stream.read(free)?;
+        // All that is held counts: the rest of a frame may be small, and more of its size come.
+        self.small = if self.end + read < size / 4 { self.small + 1 } else { 0 };
         self.wanted = match read {
-            read if read == free.len() => (size * 2).min(HEADER + MAX_LENGTH),
-            // All that is held counts: the rest of a frame may be small, and more of its size come.
-            read if self.end + read < size / 4 => (size / 2).max(BUFFER),
+            read if read == free.len() => (size * 2).min(LARGEST),
+            _ if self.small >= PATIENCE => (size / 2).max(BUFFER),
             _ => size,
         };
+        if self.wanted < size {
+            self.small = 0;
+        }
         self.end += read;
         Ok(read)
     }

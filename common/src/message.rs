@@ -4,6 +4,7 @@
 //! what the end of a record holds. A field that is missing, doubled or not listed here makes a
 //! message unreadable: someone who writes a client of their own learns at once what is wrong.
 
+use std::collections::VecDeque;
 use std::io;
 
 use serde::Deserialize;
@@ -458,6 +459,11 @@ pub fn encode(message: &impl Serialize) -> Outgoing {
     // A Vec takes everything, and there are no maps whose keys JSON could not write.
     let _ = serde_json::to_writer(&mut payload, message);
     Outgoing::from(payload)
+}
+
+/// The frames that requests are sent in.
+pub fn frames(requests: Vec<Request>) -> VecDeque<Outgoing> {
+    requests.iter().map(Request::frame).collect()
 }
 
 /// Reads a [`Request`] or an [`Event`] out of a frame.

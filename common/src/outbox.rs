@@ -40,6 +40,8 @@ use crate::sync::lock;
 /// Most bytes in one batch, so that a batch is about one system call and what overtakes it does
 /// not wait long.
 const BATCH: usize = 64 * 1024;
+/// The same for the bytes of files: fewer and larger calls are faster.
+const FILE_BATCH: usize = 256 * 1024;
 /// How long a sender that waits for one peer does not look after the others.
 const TICK: Duration = Duration::from_millis(20);
 /// What a frame costs beyond its own bytes, so that a queue of tiny ones is bounded too.
@@ -193,8 +195,8 @@ impl Outbox {
         state.files.written();
         self.wake_senders(&state);
         loop {
-            let mut bytes = state.messages.take(batch, 0);
-            bytes = state.files.take(batch, bytes);
+            let mut bytes = state.messages.take(batch, 0, BATCH);
+            bytes = state.files.take(batch, bytes, FILE_BATCH);
             if bytes > 0 {
                 return true;
             }
@@ -356,11 +358,11 @@ impl LaneState {
         self.frames.push_back(frame);
     }
 
-    /// Moves frames to `batch`, which has `bytes` already, until it is full.
-    fn take(&mut self, batch: &mut Vec<Outgoing>, mut bytes: usize) -> usize {
+    /// Moves frames to `batch`, which has `bytes` already, until it has `most`.
+    fn take(&mut self, batch: &mut Vec<Outgoing>, mut bytes: usize, most: usize) -> usize {
         while let Some(frame) = self.frames.front() {
             let cost = cost(frame);
-            if bytes > 0 && bytes + cost > BATCH {
+            if bytes > 0 && bytes + cost > most {
                 break;
             }
             bytes += cost;

@@ -41,7 +41,7 @@ pub fn run(
     let writer = Writer::spawn(stream, &limits, move |outbox| sender.send_queued(outbox))?;
     writer.outbox.push(message::hello(name).into());
     let outbox = sync::Arc::clone(&writer.outbox);
-    let say = move |request: message::Request| outbox.push(request.frame().into());
+    let say = move |requests| outbox.push(message::frames(requests));
     let transfers = Transfers::new(&limits, &face.files, sync::Arc::clone(&face.output), say);
     let outbox = sync::Arc::clone(&writer.outbox);
     let client = Client { limits, outbox, face: face.output, transfers };

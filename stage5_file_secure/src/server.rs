@@ -103,9 +103,10 @@ impl Server {
         registry.peers.insert(id, Arc::clone(&outbox));
         drop(registry);
         let server = Arc::clone(self);
-        let say = move |request| {
+        let say = move |requests: Vec<message::Request>| {
+            let requests = requests.into_iter().map(Ok).collect();
             let mut registry = sync::lock(&server.registry);
-            let deliveries = registry.room.request(id, Ok(request), Instant::now());
+            let deliveries = registry.room.requests(id, requests, Instant::now());
             server.deliver(registry, deliveries);
         };
         let transfers = Transfers::new(&self.limits, policy, face::log(), say);

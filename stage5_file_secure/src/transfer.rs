@@ -9,6 +9,8 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use common::face;
 use common::files::Checksum;
@@ -29,6 +31,13 @@ use storage::Incoming;
 use storage::Next;
 use storage::Source;
 
+/// Chunks that are queued at once: a thread that is woken for each would be woken too often.
+const TOGETHER: usize = 4;
+/// So many new bytes are acknowledged at once…
+const ACKNOWLEDGE_EACH: u64 = WINDOW / 4;
+/// …or fewer, if no more have come for so long.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_millis(20);
+
 /// Files in both directions. Clones are the same.
 #[derive(Clone)]
 pub struct Transfers {
@@ -43,7 +52,7 @@ impl Transfers {
         limits: &Limits,
         policy: &Policy,
         face: Arc<dyn face::Face>,
-        say: impl Fn(Request) + Send + Sync + 'static,
+        say: impl Fn(Vec<Request>) + Send + Sync + 'static,
     ) -> Transfers {
         // What was left behind when an earlier run was killed.
         if let Err(error) = storage::sweep(&policy.folder) {
@@ -117,24 +126,15 @@ impl Transfers {
 
     /// Sends a file, to its end or until there is no use in more.
     fn send(&self, id: u32, mut source: Source) -> Result<(), storage::send::Error> {
-        let size = source.size();
         loop {
-            let mut checksum = None;
-            let chunk = Chunk::fill(id, |buffer| match source.next(buffer)? {
-                Next::Chunk { offset, length } => Ok(Some((offset, length))),
-                Next::End { sha256 } => {
-                    checksum = Some(Checksum(sha256));
-                    Ok(None)
-                }
-            })?;
-            if let Some(sha256) = checksum {
-                self.desk.say(Request::End { id, size, sha256 });
+            let requests = read(id, &mut source)?;
+            let is_end = matches!(requests.last(), Some(Request::End { .. }));
+            if !self.desk.may_send(id, source.offset()) {
+                return Ok(());
             }
-            match chunk {
-                Some(chunk) if self.desk.may_send(id, &chunk) => {
-                    self.desk.say(Request::Chunk(chunk));
-                }
-                _ => return Ok(()),
+            self.desk.say_all(requests);
+            if is_end {
+                return Ok(());
             }
         }
     }
@@ -149,19 +149,38 @@ impl Transfers {
         let mut incoming = Incoming::create(folder, offer.name.clone(), offer.size, *max)?;
         self.desk.taken(offer);
         let mut acknowledged = 0;
-        while let Ok(piece) = pieces.recv() {
-            let chunk = match piece {
-                Piece::Chunk(chunk) => chunk,
-                Piece::End(size, sha256) => return incoming.finish(size, &sha256.0).map(Some),
-            };
-            incoming.write_at(chunk.offset(), chunk.bytes())?;
-            let Some(waiting) = self.desk.written(&chunk) else { return Ok(None) };
-            let offset = incoming.offset();
-            if waiting == 0 || offset - acknowledged >= WINDOW / 4 {
-                acknowledged = offset;
-                self.desk.acknowledge(offer, offset);
+        loop {
+            let piece = pieces.recv_timeout(ACKNOWLEDGE_WITHIN);
+            let is_late = piece == Err(RecvTimeoutError::Timeout);
+            match piece {
+                Ok(piece) if !self.desk.takes(offer.id, &piece) => return Ok(None),
+                Ok(Piece::End(size, sha256)) => return incoming.finish(size, &sha256.0).map(Some),
+                Ok(Piece::Chunk(chunk)) => incoming.write_at(chunk.offset(), chunk.bytes())?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+            let new = incoming.offset() - acknowledged;
+            if new >= ACKNOWLEDGE_EACH || new > 0 && is_late {
+                acknowledged = incoming.offset();
+                self.desk.acknowledge(offer, acknowledged);
             }
         }
-        Ok(None)
     }
+}
+
+/// Reads some chunks, or what is left of them and the end.
+fn read(id: u32, source: &mut Source) -> Result<Vec<Request>, storage::send::Error> {
+    let (size, mut end, mut requests) = (source.size(), None, Vec::new());
+    while end.is_none() && requests.len() < TOGETHER {
+        let chunk = Chunk::fill(id, |buffer| match source.next(buffer)? {
+            Next::Chunk { offset, length } => Ok(Some((offset, length))),
+            Next::End { sha256 } => {
+                end = Some(Request::End { id, size, sha256: Checksum(sha256) });
+                Ok(None)
+            }
+        })?;
+        requests.extend(chunk.map(Request::Chunk));
+    }
+    requests.extend(end);
+    Ok(requests)
 }

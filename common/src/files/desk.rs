@@ -35,7 +35,9 @@ const RECEIVING: usize = 64;
 /// Most offers that wait for the person's answer.
 const ASKED: usize = 1024;
 /// What a piece costs beyond its bytes while it waits for the disk.
-const OVERHEAD: u64 = 64;
+const OVERHEAD: usize = 64;
+/// Most that waits for the disk, of one file: twice a window.
+const WAITING: usize = 2 * 1024 * 1024;
 /// For the threads to remove what is not complete, when all is over.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -77,7 +79,7 @@ impl<S> Job<S> {
 }
 
 /// What comes of a file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     /// A part of it.
     Chunk(Chunk),
@@ -85,11 +87,21 @@ pub enum Piece {
     End(u64, Checksum),
 }
 
+impl Piece {
+    /// What it costs while it waits to be written.
+    fn cost(&self) -> usize {
+        match self {
+            Piece::Chunk(chunk) => OVERHEAD + chunk.bytes().len(),
+            Piece::End(..) => OVERHEAD,
+        }
+    }
+}
+
 /// The desk; an own file's source is an `S`.
 pub struct Desk<S> {
     accept: Accept,
     face: Arc<dyn Face>,
-    say: Box<dyn Fn(Request) + Send + Sync>,
+    say: Box<dyn Fn(Vec<Request>) + Send + Sync>,
     state: Mutex<State<S>>,
     changed: Condvar,
 }
@@ -118,7 +130,7 @@ struct Receiving {
     offer: Offer,
     pieces: mpsc::Sender<Piece>,
     /// What the pieces cost that have not been written yet.
-    waiting: u64,
+    waiting: usize,
 }
 
 impl<S> Desk<S> {
@@ -126,7 +138,7 @@ impl<S> Desk<S> {
     pub fn new(
         accept: Accept,
         face: Arc<dyn Face>,
-        say: impl Fn(Request) + Send + Sync + 'static,
+        say: impl Fn(Vec<Request>) + Send + Sync + 'static,
     ) -> Desk<S> {
         let state = Mutex::new(State::new(0, false));
         Desk { accept, face, say: Box::new(say), state, changed: Condvar::new() }
@@ -134,7 +146,12 @@ impl<S> Desk<S> {
 
     /// Says something to the other side; this may wait.
     pub fn say(&self, request: Request) {
-        (self.say)(request);
+        self.say_all(vec![request]);
+    }
+
+    /// Says several things at once.
+    pub fn say_all(&self, requests: Vec<Request>) {
+        (self.say)(requests);
     }
 
     /// What the other side says of files, and the job that follows from it.
@@ -223,9 +240,9 @@ impl<S> Desk<S> {
         self.progress(id, title, done, size);
     }
 
-    /// Waits until the window has room for a chunk; false if it never will.
-    pub fn may_send(&self, id: u32, chunk: &Chunk) -> bool {
-        let (end, mut state) = (chunk.end().unwrap_or(u64::MAX), self.state());
+    /// Waits until the window has room for all before `end`; false if it never will.
+    pub fn may_send(&self, id: u32, end: u64) -> bool {
+        let mut state = self.state();
         loop {
             match state.sending.get_mut(&id) {
                 None => return false,
@@ -311,11 +328,8 @@ impl<S> Desk<S> {
     fn piece(&self, id: u32, piece: Piece) -> Option<Job<S>> {
         let mut state = self.state();
         let receiving = state.receiving.get_mut(&id)?;
-        receiving.waiting += match &piece {
-            Piece::Chunk(chunk) => cost(chunk),
-            Piece::End(..) => OVERHEAD,
-        };
-        if receiving.waiting <= 2 * WINDOW && receiving.pieces.send(piece).is_ok() {
+        receiving.waiting += piece.cost();
+        if receiving.waiting <= WAITING && receiving.pieces.send(piece).is_ok() {
             return None;
         }
         drop(state);
@@ -331,12 +345,11 @@ impl<S> Desk<S> {
         self.say(Request::Accept { id: *id });
     }
 
-    /// A chunk is written. Says how much waits; `None` if the file is over.
-    pub fn written(&self, chunk: &Chunk) -> Option<u64> {
+    /// A piece waits no more, and whether it is still wanted.
+    pub fn takes(&self, id: u32, piece: &Piece) -> bool {
         let mut state = self.state();
-        let receiving = state.receiving.get_mut(&chunk.id())?;
-        receiving.waiting = receiving.waiting.saturating_sub(cost(chunk));
-        Some(receiving.waiting)
+        let receiving = state.receiving.get_mut(&id);
+        receiving.map(|receiving| receiving.waiting -= piece.cost()).is_some()
     }
 
     /// All before `offset` is written: the other side and the person are told.
@@ -476,9 +489,4 @@ impl Offer {
     pub fn title(&self) -> String {
         format!("{} from {}", self.name, self.from)
     }
-}
-
-/// What a chunk costs while it waits to be written.
-fn cost(chunk: &Chunk) -> u64 {
-    OVERHEAD + u64::try_from(chunk.bytes().len()).unwrap_or(u64::MAX)
 }
