@@ -4,6 +4,7 @@
 //! terminal or a window is known here alone.
 
 mod console;
+mod pace;
 mod piped;
 mod terminal;
 
@@ -25,6 +26,17 @@ use crate::name::Name;
 
 /// Most bytes that are shown of a message that cannot be read.
 const SHOWN: usize = 512;
+
+/// How far a file is on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is on its way, and from or to whom: `report.pdf from alice`.
+    pub title: String,
+    /// Bytes that are there (received, or acknowledged by all).
+    pub done: u64,
+    /// Bytes in all.
+    pub size: u64,
+}
 
 /// Where events are shown, by any thread.
 pub trait Face: Send + Sync {
@@ -57,6 +69,14 @@ pub trait Face: Send + Sync {
     /// As [`Face::show`].
     fn error(&self, text: String) -> io::Result<()> {
         self.show(&Event::Refused { text })
+    }
+
+    /// Shows how far transfer `id` is, or with `None` that it is over. A face need not.
+    ///
+    /// # Errors
+    /// As [`Face::show`].
+    fn progress(&self, _id: u32, _progress: Option<&Progress>) -> io::Result<()> {
+        Ok(())
     }
 }
 
