@@ -37,6 +37,9 @@ use crate::style::Style;
 const ROWS: usize = 4;
 /// Progress alone is drawn at most once in so long.
 const EVERY: Duration = Duration::from_millis(100);
+/// So long after a change of its size a terminal may still be changing, and there are no rows: some
+/// tell late which size they have (tmux by 250 ms), and where rows of another size are nobody knows.
+const SETTLES: Duration = Duration::from_millis(500);
 /// Columns between a row's parts, and before the first.
 const GAP: usize = 2;
 /// Most and fewest cells of a bar.
@@ -61,6 +64,8 @@ pub struct Bars {
     rows: Vec<Row>,
     /// When they were made.
     made: Option<Instant>,
+    /// Until then there are none, because the terminal is changing its size.
+    settled: Option<Instant>,
     /// So many rows above the line being typed have been drawn.
     above: usize,
     /// Columns of what has been drawn.
@@ -126,7 +131,8 @@ impl Bars {
     /// Makes the rows of a screen of this size; whether they have changed.
     fn make(&mut self, columns: usize, height: usize, style: Style, now: Instant) -> bool {
         self.made = Some(now);
-        let (count, room) = (self.running.len(), height / 2);
+        let is_settled = self.settled.is_none_or(|settled| settled <= now);
+        let (count, room) = (self.running.len(), if is_settled { height / 2 } else { 0 });
         // The row that counts the others takes the place of one.
         let shown = if count <= ROWS.min(room) { count } else { ROWS.min(room.saturating_sub(1)) };
         let parts = self.running.values().take(shown).map(|transfer| transfer.parts(now));
@@ -226,7 +232,13 @@ impl Screen {
         self.draw_bars(Instant::now())
     }
 
-    pub(super) fn make_bars(&mut self, now: Instant) -> bool {
+    /// None, for a while.
+    pub(super) fn resize_bars(&mut self, now: Instant) {
+        self.bars.settled = Some(now + SETTLES);
+        self.make_bars(now);
+    }
+
+    fn make_bars(&mut self, now: Instant) -> bool {
         self.bars.make(self.columns, self.height, self.style, now)
     }
 

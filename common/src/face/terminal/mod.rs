@@ -299,7 +299,7 @@ impl Terminal {
                 })
             });
             // Of several events of a new size in a row, the last can get lost.
-            let handled = handled.and_then(|()| screen.resize(size()));
+            let handled = handled.and_then(|()| screen.resize(size(), Instant::now()));
             let handled = handled.and_then(|()| screen.tick(Instant::now()));
             screen.ended |= handled.is_err();
             if !screen.typed.is_empty() || screen.ended {
@@ -573,7 +573,7 @@ impl Screen {
         self.tick_bars(now)
     }
 
-    fn resize(&mut self, (columns, height): (usize, usize)) -> io::Result<()> {
+    fn resize(&mut self, (columns, height): (usize, usize), now: Instant) -> io::Result<()> {
         if (columns, height) == (self.columns, self.height) || self.ended {
             return Ok(());
         }
@@ -581,9 +581,9 @@ impl Screen {
         // A terminal that got narrower may have broken the row into several, or have cut it off.
         // Where the cursor is now tells which; its rows above are cleared only if there are any.
         if self.cursor >= columns
-            && let Ok((now, _)) = cursor::position()
+            && let Ok((place, _)) = cursor::position()
         {
-            self.cuts = usize::from(now) != self.cursor % columns;
+            self.cuts = usize::from(place) != self.cursor % columns;
             if !self.cuts {
                 queue!(bytes, MoveUp(column(self.cursor / columns)))?;
             }
@@ -595,7 +595,7 @@ impl Screen {
         }
         (self.columns, self.height) = (columns, height);
         self.out.write_all(&bytes)?;
-        self.make_bars(Instant::now());
+        self.resize_bars(now);
         self.draw()
     }
 

@@ -111,7 +111,7 @@ impl Seen {
         text.chars().for_each(|c| self.press(KeyCode::Char(c), KeyModifiers::NONE));
     }
 
-    /// Makes the terminal another size.
+    /// Makes the terminal another size, and waits for the rows.
     fn resize(&mut self, columns: usize, height: usize, rows: Rows) {
         self.look();
         let cursor = self.parser.screen().cursor_position().1;
@@ -125,7 +125,8 @@ impl Seen {
             self.parser.process(lines.join("\r\n").as_bytes());
             self.parser.process(format!("\x1b[{}G", cursor + 1).as_bytes());
         }
-        self.screen.resize((columns, height)).unwrap();
+        self.screen.resize((columns, height), self.now).unwrap();
+        self.tick(SETTLES);
     }
 
     /// Shows what was written; how often something was.
@@ -391,7 +392,25 @@ fn a_row_for_another_size_waits_for_it() {
     seen.screen.progress(1, Some(&progress), (40, 24), seen.now).unwrap();
     assert_eq!(seen.look(), 0);
     seen.resize(40, 24, Rows::Broken);
-    assert_eq!(seen.shows(), ["  a   0%", "alice>"]);
+    assert_eq!(seen.shows(), ["  a   0%  0 bytes/s", "alice>"]);
+}
+
+#[test]
+fn while_the_size_changes_there_are_no_rows() {
+    let mut seen = Seen::new(80, 24);
+    seen.says("one");
+    seen.set(1, "a", 0, 2);
+    seen.screen.resize((60, 24), seen.now).unwrap();
+    assert_eq!(seen.shows(), ["bob: one", "alice>"]);
+    seen.tick(SETTLES / 2);
+    seen.screen.resize((50, 24), seen.now).unwrap();
+    seen.tick(SETTLES / 2);
+    seen.set(2, "b", 0, 2);
+    seen.says("two");
+    assert_eq!(seen.shows(), ["bob: one", "bob: two", "alice>"]);
+    seen.tick(SETTLES / 2);
+    assert_eq!(seen.shows().len(), 5);
+    assert!(seen.shows()[2].starts_with("  a"));
 }
 
 #[test]
