@@ -165,7 +165,8 @@ impl Bars {
     /// Goes to where the rows begin, and clears them and all that is below.
     pub fn clear(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         self.go_up(bytes)?;
-        self.are_gone();
+        self.above = 0;
+        self.drawn.clear();
         queue!(bytes, Clear(ClearType::FromCursorDown))
     }
 
@@ -188,12 +189,6 @@ impl Bars {
             queue!(bytes, MoveUp(column(self.above)))?;
         }
         Ok(())
-    }
-
-    /// They are on the screen no more.
-    pub fn are_gone(&mut self) {
-        self.above = 0;
-        self.drawn.clear();
     }
 
     /// A terminal that has now so many columns has broken rows that are longer.
@@ -243,7 +238,7 @@ impl Screen {
     }
 
     fn draw_bars(&mut self, now: Instant) -> io::Result<()> {
-        if !self.make_bars(now) || self.ended || self.suspended || self.closed {
+        if !self.make_bars(now) || self.ended || self.suspended {
             return Ok(());
         }
         if self.bars.above != self.bars.rows.len() {

@@ -662,10 +662,7 @@ impl Screen {
                 'u' => self.line.cut(To::Start),
                 'k' => self.line.cut(To::End),
                 'y' => self.line.paste(),
-                'l' => {
-                    self.bars.are_gone();
-                    queue!(self.out, Clear(ClearType::All), MoveTo(0, 0))?;
-                }
+                'l' => queue!(self.out, Clear(ClearType::All), MoveTo(0, 0))?,
                 'z' => return self.suspend(),
                 _ => {}
             },

@@ -251,6 +251,14 @@ fn a_stall_shows_though_nothing_comes() {
     assert_eq!(seen.shows()[0], "  a  [##------------------]  10%  0 bytes/s");
     seen.tick(TICK);
     assert_eq!(seen.look(), 0, "the same is not drawn again");
+    // The pause has no part in what comes after it.
+    seen.now += TICK;
+    seen.set(1, "a", 20 * MIB, 100 * MIB);
+    assert_eq!(seen.shows()[0], "  a  [####----------------]  20%  2.5 MiB/s  0:32 left");
+    seen.now += TICK;
+    seen.set(1, "a", 100 * MIB, 100 * MIB);
+    let row = &seen.shows()[0];
+    assert!(row.ends_with(" MiB/s") && row.contains("] 100%  "), "nothing is left: {row}");
 }
 
 #[test]
@@ -458,6 +466,7 @@ fn who_leaves_takes_the_rows_along() {
     assert_eq!(seen.shows(), ["bob: one"]);
     seen.set(2, "b", 0, 2);
     seen.over(1);
+    seen.over(2);
     seen.tick(SECOND);
     assert_eq!(seen.look(), 0);
 }
