@@ -17,6 +17,7 @@ use crate::heartbeat::Lost;
 use crate::limits::Limits;
 use crate::logging;
 use crate::outbox::Outbox;
+use crate::pool::Buffer;
 use crate::stream::Stream;
 use crate::sync::Arc;
 
@@ -125,11 +126,26 @@ pub enum Lane {
 }
 
 /// A frame on its way out: kind · body, shared by all who get it, and its lane in their queues.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Outgoing {
-    payload: Arc<[u8]>,
+    payload: Payload,
     lane: Lane,
 }
+
+/// kind · body, in memory of its own or of the pool.
+#[derive(Clone, Debug)]
+enum Payload {
+    Own(Arc<[u8]>),
+    Pooled(Arc<Buffer>),
+}
+
+impl PartialEq for Outgoing {
+    fn eq(&self, other: &Outgoing) -> bool {
+        (self.payload(), self.lane) == (other.payload(), other.lane)
+    }
+}
+
+impl Eq for Outgoing {}
 
 impl Outgoing {
     /// The same frame for another lane; its bytes are not copied.
@@ -140,7 +156,10 @@ impl Outgoing {
 
     /// kind · body: what the length counts, and what an encrypted record holds.
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        match &self.payload {
+            Payload::Own(payload) => payload,
+            Payload::Pooled(payload) => payload,
+        }
     }
 
     /// Where it waits.
@@ -152,7 +171,14 @@ impl Outgoing {
 impl From<Vec<u8>> for Outgoing {
     /// From kind · body; a message, as far as the queue is concerned.
     fn from(payload: Vec<u8>) -> Outgoing {
-        Outgoing { payload: payload.into(), lane: Lane::Message }
+        Outgoing { payload: Payload::Own(payload.into()), lane: Lane::Message }
+    }
+}
+
+impl From<Buffer> for Outgoing {
+    /// As from a vector.
+    fn from(payload: Buffer) -> Outgoing {
+        Outgoing { payload: Payload::Pooled(Arc::new(payload)), lane: Lane::Message }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`stream`] | a TCP connection with deadlines, and the listener that hands them out |
 //! | [`pcap`] | writes what passes a [`stream::Stream`] as a capture file for Wireshark |
 //! | [`frame`] | length · kind · body: the frames of every stage |
+//! | [`pool`] | buffers for the bytes of files |
 //! | [`message`] | the JSON messages inside frames of kind `10` |
 //! | [`outbox`] | a peer's outbound queue, bounded in bytes, and when its peer is stalled |
 //! | [`inbox`] | the requests of one client that came together |
@@ -49,6 +50,7 @@ pub mod message;
 pub mod name;
 pub mod outbox;
 pub mod pcap;
+pub mod pool;
 pub mod room;
 pub mod stream;
 pub mod style;

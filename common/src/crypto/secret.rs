@@ -42,6 +42,7 @@ use crate::crypto::hex;
 use crate::crypto::unhex;
 use crate::face;
 use crate::face::Face;
+use crate::face::Progress;
 use crate::message::Event;
 use crate::message::MAX_TEXT;
 use crate::message::Request;
@@ -299,6 +300,10 @@ impl Face for Keeper {
 
     fn show_all(&self, events: &[Event]) -> io::Result<()> {
         self.face.show_all(events)
+    }
+
+    fn progress(&self, id: u32, progress: Option<&Progress>) -> io::Result<()> {
+        self.face.progress(id, progress)
     }
 }
 

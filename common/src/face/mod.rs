@@ -4,6 +4,7 @@
 //! terminal or a window is known here alone.
 
 mod console;
+mod pace;
 mod piped;
 mod terminal;
 

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::CHUNK;
 use crate::frame::CHUNK as KIND;
 use crate::frame::Lane;
+use crate::pool::Buffer;
 use crate::frame::Outgoing;
 
 /// Bytes before those of the file: the id and the offset.
@@ -47,9 +48,12 @@ impl Chunk {
             return Err(refused);
         }
         let (id, offset) = (u32::from_be_bytes(*id), u64::from_be_bytes(*offset));
-        let mut payload = Vec::with_capacity(1 + body.len());
-        payload.push(KIND);
-        payload.extend_from_slice(body);
+        let mut payload = Buffer::take();
+        payload.truncate(1 + body.len());
+        if let Some((kind, rest)) = payload.split_first_mut() {
+            *kind = KIND;
+            rest.copy_from_slice(body);
+        }
         Ok(Chunk { id, offset, frame: Outgoing::from(payload).in_lane(Lane::File(id)) })
     }
 
@@ -62,7 +66,7 @@ impl Chunk {
         id: u32,
         fill: impl FnOnce(&mut [u8]) -> Result<Option<(u64, usize)>, E>,
     ) -> Result<Option<Chunk>, E> {
-        let mut payload = vec![0; FRONT + CHUNK];
+        let mut payload = Buffer::take();
         let (front, bytes) = payload.split_at_mut(FRONT);
         let Some((offset, length)) = fill(bytes)? else { return Ok(None) };
         let header = [&[KIND][..], &id.to_be_bytes(), &offset.to_be_bytes()].concat();

@@ -12,6 +12,9 @@ use thiserror::Error;
 /// The units beyond the byte, each 1024 times the one before.
 const UNITS: [char; 4] = ['K', 'M', 'G', 'T'];
 
+/// Longer than this no time left is shown: nobody would believe it.
+const LONGEST: Duration = Duration::from_secs(99 * 60 * 60);
+
 /// Digits after the point that are read; more have no meaning.
 const MAX_FRACTION: usize = 9;
 
@@ -91,6 +94,21 @@ pub fn rate(bytes: u64, time: Duration) -> Option<String> {
     let per_second = u128::from(bytes) * 1_000_000_000;
     let per_second = per_second.checked_div(time.as_nanos())?;
     Some(format!("{}/s", human(u64::try_from(per_second).unwrap_or(u64::MAX))))
+}
+
+/// A time left, in minutes and seconds, or in hours, too: `0:14`, `12:03`, `1:02:03`. `None` if it is
+/// over 99 hours.
+pub fn left(time: Duration) -> Option<String> {
+    if time > LONGEST {
+        return None;
+    }
+    // Rounded up: none is left only when it is.
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    Some(match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    })
 }
 
 #[cfg(test)]
@@ -195,6 +213,25 @@ mod tests {
         assert_eq!(rate(5 << 20, Duration::from_millis(2000)), Some("2.5 MiB/s".into()));
         assert_eq!(rate(1, Duration::ZERO), None);
         assert_eq!(rate(u64::MAX, Duration::from_nanos(1)), Some("16777215.9 TiB/s".into()));
+    }
+
+    #[test]
+    fn times_left() {
+        for (millis, text) in [
+            (0, Some("0:00")),
+            (1, Some("0:01")),
+            (14_000, Some("0:14")),
+            (59_001, Some("1:00")),
+            (723_000, Some("12:03")),
+            (3_599_000, Some("59:59")),
+            (3_599_001, Some("1:00:00")),
+            (3_723_000, Some("1:02:03")),
+            (356_400_000, Some("99:00:00")),
+            (356_400_001, None),
+            (u64::MAX, None),
+        ] {
+            assert_eq!(left(Duration::from_millis(millis)).as_deref(), text, "{millis}");
+        }
     }
 
     proptest! {

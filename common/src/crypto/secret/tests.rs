@@ -114,3 +114,23 @@ fn the_same_text_is_never_the_same_secret() {
         assert_eq!(sealed.iter().map(|bytes| &bytes[from..to]).collect::<BTreeSet<_>>().len(), 3);
     }
 }
+
+#[test]
+fn files_on_their_way_are_shown_through_it() {
+    struct Screen(Mutex<Vec<(u32, Option<Progress>)>>);
+    impl Face for Screen {
+        fn show(&self, _: &Event) -> io::Result<()> {
+            Ok(())
+        }
+        fn progress(&self, id: u32, progress: Option<&Progress>) -> io::Result<()> {
+            lock(&self.0).push((id, progress.cloned()));
+            Ok(())
+        }
+    }
+    let screen = Arc::new(Screen(Mutex::new(Vec::new())));
+    let keeper = Keeper { face: Arc::clone(&screen) as _, secrets: Secrets::default() };
+    let progress = Progress { title: "report.pdf from alice".to_owned(), done: 1, size: 2 };
+    keeper.progress(7, Some(&progress)).unwrap();
+    keeper.progress(7, None).unwrap();
+    assert_eq!(*lock(&screen.0), [(7, Some(progress)), (7, None)]);
+}

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   bob: are you coming?            above: what came, in the order in which it came
+//!     a.pdf from bob  [##--]  52%   between: a row for each file on its way, if there are any
 //!   alice> in five minu▮            below: one row, drawn anew whenever anything changes
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! and what another thread prints can overtake and get lost where one line ends and the next
 //! begins; reedline 0.52 has no such faults but would double the first build of stage 1.
 
+mod bars;
 mod complete;
 mod line;
 
@@ -51,11 +53,13 @@ use crossterm::terminal;
 use crossterm::terminal::Clear;
 use crossterm::terminal::ClearType;
 
+use self::bars::Bars;
 use self::complete::Known;
 use self::line::Line;
 use self::line::To;
 use super::Face;
 use super::Input;
+use super::Progress;
 use super::piped;
 use crate::command;
 use crate::command::Action;
@@ -88,7 +92,7 @@ const TAB: &str = "    ";
 /// Most keys that are handled at once; a paste has many.
 const TOGETHER: usize = 1024;
 /// Where the size of the terminal is unknown.
-const COLUMNS: usize = 80;
+const SIZE: (usize, usize) = (80, 24);
 /// Most people, and most groups, that Tab completes: a server must not fill a client's memory.
 const KNOWN: usize = 4096;
 /// Rows narrower than this have no room for a name in the prompt.
@@ -113,10 +117,14 @@ struct Shared {
 struct Screen {
     out: Box<dyn Write + Send>,
     columns: usize,
+    height: usize,
     style: Style,
+    bars: Bars,
     line: Line,
     /// The column of the cursor when the row was drawn last.
     cursor: usize,
+    /// Made narrower, the terminal has cut rows off instead of breaking them.
+    cuts: bool,
     /// Instead of the prompt.
     question: Option<&'static str>,
     me: Option<Name>,
@@ -145,7 +153,8 @@ enum Typed {
     Something,
 }
 
-/// What one connection's client reads from the terminal.
+/// What one connection's client reads from the terminal, and shows there.
+#[derive(Clone)]
 struct Session {
     terminal: Terminal,
     number: u64,
@@ -160,7 +169,7 @@ impl Terminal {
             return None;
         }
         take_terminal().ok()?;
-        let screen = Screen::new(io::stdout(), columns(), Style::new(style::wanted(true)));
+        let screen = Screen::new(io::stdout(), size(), Style::new(style::wanted(true)));
         let (screen, changed) = (Mutex::new(screen), Condvar::new());
         let shared = Shared { screen, changed, gave_up: AtomicBool::new(false) };
         let terminal = Terminal(Arc::new(shared));
@@ -196,14 +205,14 @@ impl Terminal {
             let answer = input.line()?;
             match answer.trim().parse::<Name>() {
                 Ok(name) if name.is_reserved() => {
-                    let _ = self.error(format!("{name} is a reserved name, choose another"));
+                    let _ = input.error(format!("{name} is a reserved name, choose another"));
                 }
                 Ok(name) => {
                     self.screen().question = None;
                     return Some(name);
                 }
                 Err(wrong) => {
-                    let _ = self.error(wrong.to_string());
+                    let _ = input.error(wrong.to_string());
                 }
             }
         }
@@ -212,7 +221,8 @@ impl Terminal {
     /// What the client of a new connection needs; that of the one before gets nothing more.
     pub fn pair(&self, commands: &Table) -> super::Pair {
         self.screen().known.commands = Table::clone(commands);
-        super::Pair::new(Arc::new(self.clone()), Box::new(self.session()))
+        let session = self.session();
+        super::Pair::new(Arc::new(session.clone()), Box::new(session))
     }
 
     /// Gives the terminal back; one that takes nothing, soon, and without a word.
@@ -259,6 +269,8 @@ impl Terminal {
         let mut screen = self.screen();
         screen.session += 1;
         let number = screen.session;
+        // Nobody sees it where it fails.
+        let _ = screen.forget_bars();
         self.0.changed.notify_all();
         drop(screen);
         Session { terminal: self.clone(), number }
@@ -287,7 +299,7 @@ impl Terminal {
                 })
             });
             // Of several events of a new size in a row, the last can get lost.
-            let handled = handled.and_then(|()| screen.resize(columns()));
+            let handled = handled.and_then(|()| screen.resize(size(), Instant::now()));
             let handled = handled.and_then(|()| screen.tick(Instant::now()));
             screen.ended |= handled.is_err();
             if !screen.typed.is_empty() || screen.ended {
@@ -311,14 +323,23 @@ impl Terminal {
     }
 }
 
-impl Face for Terminal {
+impl Face for Session {
     fn show(&self, event: &Event) -> io::Result<()> {
-        self.screen().show(event, Instant::now())
+        self.terminal.screen().show(event, Instant::now())
     }
 
     fn show_all(&self, events: &[Event]) -> io::Result<()> {
-        let (mut screen, now) = (self.screen(), Instant::now());
+        let (mut screen, now) = (self.terminal.screen(), Instant::now());
         events.iter().try_for_each(|event| screen.show(event, now))
+    }
+
+    fn progress(&self, id: u32, progress: Option<&Progress>) -> io::Result<()> {
+        let mut screen = self.terminal.screen();
+        // What a connection still says that is over would stay for ever.
+        if screen.session == self.number {
+            screen.progress(id, progress, size(), Instant::now())?;
+        }
+        Ok(())
     }
 }
 
@@ -367,13 +388,20 @@ impl Session {
 }
 
 impl Screen {
-    fn new(out: impl Write + Send + 'static, columns: usize, style: Style) -> Screen {
+    fn new(
+        out: impl Write + Send + 'static,
+        (columns, height): (usize, usize),
+        style: Style,
+    ) -> Screen {
         Screen {
             out: Box::new(out),
             columns,
+            height,
             style,
+            bars: Bars::default(),
             line: Line::default(),
             cursor: 0,
+            cuts: false,
             question: None,
             me: None,
             status: Status::Normal,
@@ -476,11 +504,11 @@ impl Screen {
                 queue!(bytes, Print(row), Print("\n"))?;
             }
         } else {
-            queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
+            self.bars.clear(&mut bytes)?;
             for row in rows {
                 queue!(bytes, Print(row), Print("\r\n"))?;
             }
-            self.draw_row(&mut bytes)?;
+            self.draw_rows(&mut bytes)?;
         }
         self.out.write_all(&bytes)?;
         self.out.flush()
@@ -490,11 +518,12 @@ impl Screen {
         self.print(&[])
     }
 
-    /// The row at the bottom: prompt, line, and who is typing.
-    fn draw_row(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+    /// The rows at the bottom; of these the last: prompt, line, and who is typing.
+    fn draw_rows(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         if self.ended || self.suspended {
             return Ok(());
         }
+        self.bars.draw(bytes)?;
         let prompt = self.prompt();
         let view = self.line.view(self.columns.saturating_sub(line::width(&prompt)));
         queue!(bytes, Print(self.painted(&prompt)), Print(&view.text))?;
@@ -543,24 +572,35 @@ impl Screen {
     fn tick(&mut self, now: Instant) -> io::Result<()> {
         let before = self.typing.len();
         self.typing.retain(|_, until| now < *until);
-        if self.typing.len() < before { self.draw() } else { Ok(()) }
+        if self.typing.len() < before {
+            self.draw()?;
+        }
+        self.tick_bars(now)
     }
 
-    fn resize(&mut self, columns: usize) -> io::Result<()> {
-        if columns == self.columns || self.ended {
+    fn resize(&mut self, (columns, height): (usize, usize), now: Instant) -> io::Result<()> {
+        if (columns, height) == (self.columns, self.height) || self.ended {
             return Ok(());
         }
         let mut bytes = Vec::new();
         // A terminal that got narrower may have broken the row into several, or have cut it off.
         // Where the cursor is now tells which; its rows above are cleared only if there are any.
         if self.cursor >= columns
-            && let Ok((now, _)) = cursor::position()
-            && usize::from(now) == self.cursor % columns
+            && let Ok((place, _)) = cursor::position()
         {
-            queue!(bytes, MoveUp(column(self.cursor / columns)))?;
+            self.cuts = usize::from(place) != self.cursor % columns;
+            if !self.cuts {
+                queue!(bytes, MoveUp(column(self.cursor / columns)))?;
+            }
         }
-        self.columns = columns;
+        // Where it never told, it is one that breaks: most do, and what is above has lost its ends
+        // where it was cut off.
+        if !self.cuts {
+            self.bars.were_broken(columns);
+        }
+        (self.columns, self.height) = (columns, height);
         self.out.write_all(&bytes)?;
+        self.resize_bars(now);
         self.draw()
     }
 
@@ -577,7 +617,7 @@ impl Screen {
     fn leave_row(&mut self) -> io::Result<()> {
         let prompt = self.prompt();
         let mut bytes = Vec::new();
-        queue!(bytes, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
+        self.bars.clear(&mut bytes)?;
         if !self.line.text().is_empty() {
             let public = command::public(self.line.text(), &self.known.commands);
             let text = public.as_deref().unwrap_or(self.line.text());
@@ -795,11 +835,12 @@ fn remember(known: &mut BTreeSet<String>, name: &Name) {
     }
 }
 
-/// The width of the terminal. Some lines, a serial one for instance, do not know theirs and say 0.
-fn columns() -> usize {
+/// Columns and rows of the terminal. Some lines, a serial one for instance, do not know theirs and
+/// say 0.
+fn size() -> (usize, usize) {
     match terminal::size() {
-        Ok((0, _)) | Err(_) => COLUMNS,
-        Ok((columns, _)) => usize::from(columns),
+        Ok((0, _) | (_, 0)) | Err(_) => SIZE,
+        Ok((columns, height)) => (usize::from(columns), usize::from(height)),
     }
 }
 
@@ -836,7 +877,7 @@ mod tests {
     /// alice's screen, with bob in the room and a group.
     fn screen() -> (Screen, Out, Instant) {
         let (out, now) = (Out::default(), Instant::now());
-        let mut screen = Screen::new(out.clone(), 80, Style::default());
+        let mut screen = Screen::new(out.clone(), SIZE, Style::default());
         screen.known.commands = command::CHAT.into();
         let people = ["alice", "bob"].map(|name| crate::message::Person {
             name: name.parse().unwrap(),
