@@ -19,6 +19,7 @@
 //! and the bytes behind the offer.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -42,6 +43,9 @@ use crate::sync::lock;
 const BATCH: usize = 64 * 1024;
 /// The same for the bytes of files: fewer and larger calls are faster.
 const FILE_BATCH: usize = 256 * 1024;
+/// How long the writing thread waits for more bytes of a file that is under way, if there are few: to
+/// wake it for each chunk costs more than to send them.
+const LINGER: Duration = Duration::from_millis(1);
 /// How long a sender that waits for one peer does not look after the others.
 const TICK: Duration = Duration::from_millis(20);
 /// What a frame costs beyond its own bytes, so that a queue of tiny ones is bounded too.
@@ -84,7 +88,8 @@ struct State {
     files: LaneState,
     /// Set while anything is queued or being written.
     progress: Option<Progress>,
-    writer_waits: bool,
+    /// The writing thread waits for a message, or for so many bytes of files.
+    writer_waits: Option<usize>,
     senders_wait: usize,
     ending: Ending,
     /// The writing thread has taken everything to the end, and failed nowhere.
@@ -126,7 +131,7 @@ impl Outbox {
                 messages: LaneState::default(),
                 files: LaneState::default(),
                 progress: None,
-                writer_waits: false,
+                writer_waits: None,
                 senders_wait: 0,
                 ending: Ending::Open,
                 done: false,
@@ -191,10 +196,16 @@ impl Outbox {
     pub fn next(&self, batch: &mut Vec<Outgoing>) -> bool {
         batch.clear();
         let mut state = lock(&self.state);
+        let mut lingers = state.files.in_batch > 0;
         state.messages.written();
         state.files.written();
         self.wake_senders(&state);
         loop {
+            if mem::take(&mut lingers) && state.is_worth_waiting() {
+                state.writer_waits = Some(FILE_BATCH);
+                state = wait_timeout(&self.queued, state, LINGER);
+                state.writer_waits = None;
+            }
             let mut bytes = state.messages.take(batch, 0, BATCH);
             bytes = state.files.take(batch, bytes, FILE_BATCH);
             if bytes > 0 {
@@ -205,9 +216,9 @@ impl Outbox {
                 state.done = true;
                 return false;
             }
-            state.writer_waits = true;
+            state.writer_waits = Some(1);
             state = wait(&self.queued, state);
-            state.writer_waits = false;
+            state.writer_waits = None;
         }
     }
 
@@ -292,8 +303,10 @@ impl Outbox {
         }
         if state.messages.bytes + state.files.bytes > 0 {
             state.progress.get_or_insert_with(Progress::new);
-            if state.writer_waits {
-                state.writer_waits = false;
+            if let Some(least) = state.writer_waits
+                && (state.messages.bytes > 0 || state.files.bytes >= least)
+            {
+                state.writer_waits = None;
                 self.queued.notify_one();
             }
         }
@@ -327,6 +340,12 @@ pub fn push_all(mut full: Vec<(Arc<Outbox>, VecDeque<Outgoing>)>) {
 }
 
 impl State {
+    /// Whether more bytes of files may come in a moment, and nothing else is to be sent.
+    fn is_worth_waiting(&self) -> bool {
+        let is_open = matches!(self.ending, Ending::Open);
+        is_open && self.messages.bytes == 0 && self.files.bytes < FILE_BATCH
+    }
+
     /// Moves frames into their lanes, up to the first that its lane of `capacity` bytes cannot hold.
     fn push(&mut self, frames: &mut VecDeque<Outgoing>, capacity: usize) -> Result<(), Refused> {
         if !matches!(self.ending, Ending::Open) {
@@ -831,7 +850,7 @@ mod tests {
         assert_eq!(outbox.check(), Err(Stalled));
         thread::scope(|scope| {
             let writer = scope.spawn(|| next(&outbox));
-            while !lock(&outbox.state).writer_waits {
+            while lock(&outbox.state).writer_waits.is_none() {
                 thread::yield_now();
             }
             let while_empty = outbox.check();
