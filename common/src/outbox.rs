@@ -207,7 +207,9 @@ impl Outbox {
                 state.writer_waits = None;
             }
             let mut bytes = state.messages.take(batch, 0, BATCH);
-            bytes = state.files.take(batch, bytes, FILE_BATCH);
+            if state.messages.frames.is_empty() {
+                bytes = state.files.take(batch, bytes, FILE_BATCH);
+            }
             if bytes > 0 {
                 return true;
             }
@@ -672,7 +674,7 @@ mod tests {
         let outbox = Outbox::new(&limits(1_000_000));
         let large = |number| Outgoing::from(vec![number; 30_000]);
         outbox.push((1..=3).map(large).collect());
-        outbox.push(Outgoing::from(vec![11; 100_000]).in_lane(Lane::File(TRANSFER)).into());
+        outbox.push(Outgoing::from(vec![11; FILE_BATCH]).in_lane(Lane::File(TRANSFER)).into());
         outbox.push(chunks([12]));
         assert_eq!(next(&outbox).unwrap(), [1, 2]);
         // A chunk does not make a message wait, nor a message that comes now.
