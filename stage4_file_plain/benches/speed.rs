@@ -6,10 +6,22 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::time::Duration;
 
+use storage::Next;
+use storage::Source;
 use suite::speed::Setting;
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Result<()> {
     let binary = Path::new(env!("CARGO_BIN_EXE_stage4_file_plain"));
-    suite::speed::run(binary, &[Setting { title: "plaintext", options: &[] }])
+    let none = |_| Duration::ZERO;
+    suite::speed::run(binary, &[Setting { title: "plaintext", options: &[], cipher: none }], hash)
+}
+
+fn hash(path: &Path) -> Result<()> {
+    let (mut source, mut buffer) = (Source::open(path)?, vec![0; common::files::CHUNK]);
+    while let Next::Chunk { .. } = source.next(&mut buffer)? {}
+    Ok(())
 }

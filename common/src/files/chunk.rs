@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::CHUNK;
 use crate::frame::CHUNK as KIND;
 use crate::frame::Lane;
-use crate::pool::Buffer;
 use crate::frame::Outgoing;
+use crate::pool::Buffer;
 
 /// Bytes before those of the file: the id and the offset.
 pub const HEADER: usize = 4 + 8;

@@ -1,6 +1,10 @@
 //! How fast files pass, and how fast people are heard meanwhile: the benches of the stages that have
 //! files.
 //!
+//! The ratio is to a copy of as many bytes through a relay that knows nothing of them, with threads
+//! and buffers of this process. On two processors all share these: what the programs do beyond that
+//! copy counts in full.
+//!
 //! Server and clients are processes of the stage. The files are in memory where there is a file
 //! system for that (`/dev/shm`), because it is the programs that are measured. Machines differ and
 //! are noisy; the ratios of one run are what is worth comparing.
@@ -38,13 +42,17 @@ pub struct Setting<'a> {
     pub title: &'a str,
     /// Options of server and clients.
     pub options: &'a [&'a str],
+    /// What its cipher alone takes for so many MiB: sealed and opened, on both hops.
+    pub cipher: fn(u64) -> Duration,
 }
 
 /// Measures what the arguments of this process ask for: `files`, `latency`, or both.
 ///
+/// `hash` reads a file as a sender does, and takes its checksum.
+///
 /// # Errors
 /// If a program or a socket fails.
-pub fn run(binary: &Path, settings: &[Setting<'_>]) -> Result<()> {
+pub fn run(binary: &Path, settings: &[Setting<'_>], hash: fn(&Path) -> Result<()>) -> Result<()> {
     let (mut parts, mut rounds, mut mib) = (Vec::new(), 3, 1024);
     let mut args = env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -62,9 +70,16 @@ pub fn run(binary: &Path, settings: &[Setting<'_>]) -> Result<()> {
             let raw = raw_copy(mib * MIB)?;
             println!("round {round}: {mib} MiB over two hops: raw TCP {}", speed(mib, raw));
             for setting in settings {
-                let (time, peaks) = transfer(binary, setting, mib)?;
-                let ratio = raw.as_secs_f64() / time.as_secs_f64();
-                println!("  {:10} {}  ratio {ratio:.2}   peak memory: {peaks}", setting.title, speed(mib, time));
+                let passed = transfer(binary, setting, mib, hash)?;
+                let ratio = raw.as_secs_f64() / passed.time.as_secs_f64();
+                println!("  {:10} {}  ratio {ratio:.2}", setting.title, speed(mib, passed.time));
+                println!("             processor: {}", passed.processor);
+                let (hash, cipher) = (2.0 * passed.hash.as_secs_f64(), (setting.cipher)(mib));
+                let cipher = cipher.as_secs_f64();
+                println!(
+                    "             of it: files read and hashed {hash:.2} s, cipher {cipher:.2} s"
+                );
+                println!("             most memory: {}", passed.memory);
             }
         }
     }
@@ -164,14 +179,32 @@ impl Drop for Lab<'_> {
     }
 }
 
-/// From the order to send until it is received, and the most memory that each of the three had.
-fn transfer(binary: &Path, setting: &Setting<'_>, mib: u64) -> Result<(Duration, String)> {
+/// What it took until a file was received.
+struct Passed {
+    time: Duration,
+    /// Reading the file and hashing it, once.
+    hash: Duration,
+    /// Of the three programs.
+    processor: String,
+    memory: String,
+}
+
+fn transfer(
+    binary: &Path,
+    setting: &Setting<'_>,
+    mib: u64,
+    hash: fn(&Path) -> Result<()>,
+) -> Result<Passed> {
     let lab = Lab::new(binary, setting)?;
-    let mut file = fs::File::create(lab.folder.join("big"))?;
+    let path = lab.folder.join("big");
+    let mut file = fs::File::create(&path)?;
     for number in 0..mib {
         file.write_all(&vec![u8::try_from(number % 251)?; usize::try_from(MIB)?])?;
     }
     drop(file);
+    let start = Instant::now();
+    hash(&path)?;
+    let hash = start.elapsed();
     let (mut alice, mut bob) = (lab.client("alice"), lab.client("bob"));
     alice.expect(&["* bob joined"]);
     let start = Instant::now();
@@ -179,9 +212,10 @@ fn transfer(binary: &Path, setting: &Setting<'_>, mib: u64) -> Result<(Duration,
     bob.expect_prefix("* receiving big");
     bob.expect_prefix("* received big");
     let time = start.elapsed();
-    let peaks = [("sender", alice.pid()), ("server", lab.server.program.pid()), ("taker", bob.pid())];
-    let peaks = peaks.map(|(who, pid)| format!("{who} {}", peak(pid)));
-    Ok((time, peaks.join(", ")))
+    let programs =
+        [("sender", alice.pid()), ("server", lab.server.program.pid()), ("taker", bob.pid())];
+    let list = |of: fn(u32) -> String| programs.map(|(who, pid)| format!("{who} {}", of(pid)));
+    Ok(Passed { time, hash, processor: list(processor).join(", "), memory: list(peak).join(", ") })
 }
 
 /// The most memory that a process had.
@@ -189,6 +223,20 @@ fn peak(pid: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.map_or("?".to_owned(), |kib| kib.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The time of the processors that a process has had: of its own, and of the system for it.
+fn processor(pid: u32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // In hundredths of a second (proc(5)).
+    let times = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    match times.collect::<Vec<_>>()[..] {
+        [own, system] => {
+            format!("{}.{:02} + {}.{:02} s", own / 100, own % 100, system / 100, system % 100)
+        }
+        _ => "?".to_owned(),
+    }
 }
 
 /// How long messages take to another client: of who sends a file if one is sent, and of another.
@@ -213,7 +261,9 @@ fn latency(binary: &Path, setting: &Setting<'_>, busy: bool) -> Result<[String; 
     if busy {
         // Bob has not received it yet, or nothing was measured.
         alice.type_line("@cancel 1");
-        alice.expect(&["* big to bob: cancelled"]);
+        let mut lines = std::iter::from_fn(|| alice.line());
+        let over = lines.find(|line| !line.starts_with("dave: "));
+        assert_eq!(over.as_deref(), Some("* big to bob: cancelled"));
     }
     Ok([own, other])
 }
