@@ -282,9 +282,9 @@ impl Transfers {
         for id in ids {
             match self.all.get(&id) {
                 Some(transfer) if transfer.from == peer => {
-                    deliveries.extend(self.end_early(id, &format!("{name} left"), false, now));
+                    deliveries.extend(self.end_early(id, &format!("{name} has left"), false, now));
                 }
-                _ => deliveries.extend(self.drop_taker(peer, id, "left", now)),
+                _ => deliveries.extend(self.drop_taker(peer, id, "has left", now)),
             }
         }
         deliveries

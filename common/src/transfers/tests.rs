@@ -479,18 +479,18 @@ fn who_leaves_takes_their_files_along() {
     assert_eq!(
         lab.leave(alice),
         [
-            (vec![bob, carol], abort(sent, "alice left")),
-            to_one(bob, dropped(taken, "alice", "left")),
-            to_one(carol, dropped(offered, "alice", "left")),
+            (vec![bob, carol], abort(sent, "alice has left")),
+            to_one(bob, dropped(taken, "alice", "has left")),
+            to_one(carol, dropped(offered, "alice", "has left")),
         ]
     );
     // Nobody is left to take bob's.
     assert_eq!(
         lab.leave(carol),
         [
-            to_one(bob, dropped(taken, "carol", "left")),
+            to_one(bob, dropped(taken, "carol", "has left")),
             to_one(bob, abort(taken, "nobody takes it")),
-            to_one(bob, abort(offered, "carol left")),
+            to_one(bob, abort(offered, "carol has left")),
         ]
     );
 }
