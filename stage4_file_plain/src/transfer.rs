@@ -103,7 +103,8 @@ impl Transfers {
             drop(busy);
         });
         if let Err(error) = spawned {
-            self.desk.give_up(id, &format!("there is no thread for it: {error}"));
+            let text = "there is no thread for it".to_owned();
+            self.desk.give_up(id, &format!("{text}: {error}"), text);
         }
     }
 
@@ -112,14 +113,14 @@ impl Transfers {
             Job::Say(request) => self.desk.say(request),
             Job::Send(id, source) => {
                 if let Err(error) = self.send(id, source) {
-                    self.desk.give_up(id, &error);
+                    self.desk.give_up(id, &error, error.for_others());
                 }
             }
             Job::Receive(offer, pieces) => match self.receive(&offer, &pieces) {
                 Ok(Some(path)) => self.desk.received(&offer, &path),
                 // There is no more of it, and somebody has said so.
                 Ok(None) => {}
-                Err(error) => self.desk.give_up(offer.id, &error),
+                Err(error) => self.desk.give_up(offer.id, &error, error.for_others()),
             },
         }
     }

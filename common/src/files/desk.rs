@@ -41,9 +41,6 @@ const WAITING: usize = 2 * 1024 * 1024;
 /// For the threads to remove what is not complete, when all is over.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What others are told of an error: there may be paths in it that are nobody's business.
-const FAILED: &str = "it failed there";
-
 /// A file as it was offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
@@ -379,12 +376,12 @@ impl<S> Desk<S> {
         }
     }
 
-    /// There is no more of a file, because of an error on this side. Of one that is over already,
-    /// nobody is told.
-    pub fn give_up(&self, id: u32, error: &impl Display) {
+    /// There is no more of a file, because of an error on this side, of which others may learn less.
+    /// Of a file that is over already, nobody is told.
+    pub fn give_up(&self, id: u32, error: &impl Display, for_others: String) {
         if let Some(title) = self.forget(id) {
             self.error(format!("{title}: {error}"));
-            self.say(Request::Abort { id, text: FAILED.to_owned() });
+            self.say(Request::Abort { id, text: for_others });
         }
     }
 

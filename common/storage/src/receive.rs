@@ -88,6 +88,23 @@ pub enum Error {
     Publish(#[source] io::Error),
 }
 
+impl Error {
+    /// What others are told: nothing about folders and disks, which are the user's business.
+    pub fn for_others(&self) -> String {
+        match self {
+            Error::TooLarge { limit, .. } => format!("takes no more than {limit} bytes"),
+            Error::Offset { .. } | Error::TooMuch(_) | Error::Size { .. } | Error::Checksum => {
+                self.to_string()
+            }
+            Error::Broken
+            | Error::Taken(_)
+            | Error::Folder { .. }
+            | Error::Write(_)
+            | Error::Publish(_) => "it cannot be stored there".to_owned(),
+        }
+    }
+}
+
 impl Incoming {
     /// Begins to receive a file of `size` bytes into `folder`, which is made if it is missing (what
     /// it is in is not), and may be a symbolic link, as it is the user's. More than `limit` bytes

@@ -76,6 +76,17 @@ pub enum Error {
     Grew(PathBuf),
 }
 
+impl Error {
+    /// What others are told: nothing about folders and disks, which are the user's business.
+    pub fn for_others(&self) -> String {
+        let text = match self {
+            Error::Vanished(_) | Error::Shrank(_) | Error::Grew(_) => "it was changed meanwhile",
+            _ => "it cannot be read any more",
+        };
+        text.to_owned()
+    }
+}
+
 impl Source {
     /// Opens the file at `path`, following symbolic links, and never waits for a pipe.
     ///
