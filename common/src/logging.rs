@@ -36,6 +36,7 @@ use pretty_hex::HexConfig;
 use pretty_hex::config_hex;
 
 use crate::escape;
+use crate::files::chunk;
 use crate::frame;
 
 /// Most bytes of a frame that `-v` shows as text.
@@ -129,12 +130,16 @@ pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
     let length = payload.len();
     let kind_name = match kind {
         frame::MESSAGE => "message",
+        frame::CHUNK => "file chunk",
         frame::CLOSE => "close",
         frame::HANDSHAKE => "handshake",
         frame::RECORD => "record",
         _ => "of unknown kind",
     };
-    let preview = escape::bytes(body, PREVIEW);
+    let preview = match chunk::header(body) {
+        Some((id, offset)) if kind == frame::CHUNK => format!("of file {id}, from offset {offset}"),
+        _ => escape::bytes(body, PREVIEW),
+    };
     let mut dump = String::new();
     if log::log_enabled!(Level::Trace) {
         let mut bytes = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes().to_vec();

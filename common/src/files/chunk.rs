@@ -35,6 +35,13 @@ pub struct Chunk {
 #[error("a chunk of a file with {0} bytes: it has {HEADER} and 1 to {CHUNK} more")]
 pub struct NotAChunk(usize);
 
+/// The id and the offset in front of the bytes of a chunk.
+pub fn header(body: &[u8]) -> Option<(u32, u64)> {
+    let (id, rest) = body.split_first_chunk::<4>()?;
+    let (offset, _) = rest.split_first_chunk::<8>()?;
+    Some((u32::from_be_bytes(*id), u64::from_be_bytes(*offset)))
+}
+
 impl Chunk {
     /// Reads the body of a frame of kind `11`.
     ///
@@ -42,12 +49,10 @@ impl Chunk {
     /// If it has not the right length.
     pub fn read(body: &[u8]) -> Result<Chunk, NotAChunk> {
         let refused = NotAChunk(body.len());
-        let (id, rest) = body.split_first_chunk::<4>().ok_or(refused)?;
-        let (offset, bytes) = rest.split_first_chunk::<8>().ok_or(refused)?;
-        if !(1..=CHUNK).contains(&bytes.len()) {
+        let (id, offset) = header(body).ok_or(refused)?;
+        if !(HEADER + 1..=HEADER + CHUNK).contains(&body.len()) {
             return Err(refused);
         }
-        let (id, offset) = (u32::from_be_bytes(*id), u64::from_be_bytes(*offset));
         let mut payload = Buffer::take();
         payload.truncate(1 + body.len());
         if let Some((kind, rest)) = payload.split_first_mut() {
