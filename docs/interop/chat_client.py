@@ -406,10 +406,11 @@ class Files:
         size, inbox = os.fstat(file.fileno()).st_size, queue.Queue()
         self.unanswered.append(inbox)  # The answers come in the order of the offers.
         self.outbox.say("offer", **({"to": to} if to else {}), name=name, size=size)
-        self.start(self.sending, self.send, file, f"{name} to {to or 'all'}", size, inbox)
+        self.start(self.sending, self.send, file, name, to or "all", size, inbox)
 
-    def send(self, file, title, size, inbox):
+    def send(self, file, name, to, size, inbox):
         """The thread of an own file."""
+        title = f"{name} to {to}"
         id, sent, acked, going, digest = None, 0, 0, False, hashlib.sha256()
         try:
             while came := inbox.get():
@@ -418,16 +419,16 @@ class Files:
                     id = came["id"]
                     show(f"* offered {title} ({size} bytes)")
                 elif came["type"] == "dropped":
-                    show(f"! {title}: {who} does not get it: {why}")
+                    show(f"! {who} does not get {name}: {why}")
                 elif came["type"] == "received":
-                    show(f"* {title}: {who} has it")
+                    show(f"* {who} has {name}")
                 elif came["type"] == "done":
                     return show(f"* sent {title}")
                 elif came["type"] in ("not-offered", "abort"):
                     return show(f"! {title}: {why}")
                 elif came["type"] == "go":
                     going = True
-                    show(f"* sending {title} ({size} bytes)")
+                    show(f"* sending {name} ({size} bytes)")
                 elif came["type"] == "ack":
                     acked = came["offset"]
                 # As much as the window has room for; an empty file has only an end.

@@ -77,11 +77,10 @@ fn files_go_from_each_client_to_each_other() {
     if interop::is_left_out(true) {
         return;
     }
-    for kex in KEXES {
-        for cipher in CIPHERS {
-            let server = ["--kex", kex, "--cipher", cipher];
-            interop::they_send_files(&setting(&server, &[], &["--secure"]));
-        }
+    // What a record holds does not depend on who agreed on its key, so each of both is enough.
+    for (kex, cipher) in KEXES.into_iter().zip(CIPHERS) {
+        let server = ["--kex", kex, "--cipher", cipher];
+        interop::they_send_files(&setting(&server, &[], &["--secure"]));
     }
 }
 
