@@ -184,6 +184,8 @@ fn it_believes_nothing_of_a_file() {
     stream.write_all(&name("abc")).unwrap();
     expect(&mut stream, r#"{"type":"accept","id":1}"#);
     drop(stream);
+    // Its input is still open, so it has not left.
+    assert_eq!(alice.line(), None);
     let (code, _, stderr) = alice.end();
     assert_eq!(code, Some(1), "{stderr}");
     assert_eq!(fs::read_dir(&downloads).unwrap().count(), 3);
