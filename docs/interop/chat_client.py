@@ -7,8 +7,8 @@
         [--downloads DIR] [--max-file BYTES]                   where files go, and the largest
 
 A line of input is said to the room; `@NAME text` is private, `@names` asks who is here, and
-`@send PATH [NAME]` offers a file to one person or to all (stages 4 and 5). Files that others offer are
-taken. `@quit` leaves, and so does the end of the input, when the own files are through.
+`@send PATH [NAME]` offers a file to one person or to all (stages 4 and 5). Files that others offer
+are taken. `@quit` leaves, and so does the end of the input, when the own files are through.
 Exit code 0: left; 1: something went wrong; 2: wrong usage.
 """
 
@@ -334,11 +334,11 @@ class Outbox(queue.PriorityQueue):
 
 # 4. Files.
 
-DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.IGNORECASE | re.ASCII)
+DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.I | re.ASCII)
 
 
 def wrong_name(name):
-    """What is wrong with the name of a file, or None. It is a label: nothing in it may have a meaning."""
+    """What is wrong with the name of a file, or None. It is a label: nothing in it has a meaning."""
     if not 1 <= len(name.encode()) <= LONGEST_FILE_NAME:
         return f"its name has not 1 to {LONGEST_FILE_NAME} bytes"
     if re.search(r'[/\\<>:"|?*\u200c\u200d\ufe0f]', name) or HIDDEN.search(name):
@@ -351,8 +351,8 @@ def wrong_name(name):
 
 
 class Files:
-    """Each file has a thread, and an inbox with what the server says of it. So whoever reads from the
-    server waits for no disk. In an inbox, None is the end of the connection."""
+    """Each file has a thread, and an inbox with what the server says of it. So whoever reads from
+    the server waits for no disk. In an inbox, None is the end of the connection."""
 
     def __init__(self, outbox, folder, largest):
         self.outbox, self.folder, self.largest = outbox, folder, largest
@@ -368,7 +368,8 @@ class Files:
                 self.inboxes[came["id"]] = inbox
         elif came["type"] == "offer":
             inbox = None
-            if came["id"] not in self.inboxes and len(self.inboxes) < 64:  # Silence refuses the others.
+            # Those that are too many are refused by silence.
+            if came["id"] not in self.inboxes and len(self.inboxes) < 64:
                 self.inboxes[came["id"]] = new = queue.Queue()
                 self.start(self.receiving, self.receive, came, new)
         else:

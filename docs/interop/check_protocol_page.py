@@ -263,7 +263,8 @@ def check_file(page):
         else:
             assert (kind, shown_kind) == (b"\x11", "chunk")
             identity, offset = struct.unpack(">IQ", payload[: sum(header)])
-            frames.append((who, {"type": "chunk", "id": identity, "offset": offset, "bytes": payload[12:]}))
+            chunk = {"type": "chunk", "id": identity, "offset": offset, "bytes": payload[12:]}
+            frames.append((who, chunk))
 
     to_server, from_server = {}, {}
     for who, message in frames:
