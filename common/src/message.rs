@@ -568,6 +568,200 @@ mod tests {
         check(&Request::Pong {}, r#"{"type":"pong"}"#);
     }
 
+    /// The SHA-256 of nothing, as FIPS 180-4's examples give it.
+    const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn of_nothing() -> Checksum {
+        OF_NOTHING.to_owned().try_into().unwrap()
+    }
+
+    #[test]
+    fn requests_about_files_to_the_byte() {
+        let text = || "no \"room\"".to_owned();
+        let offer = |to: Option<&str>| Request::Offer {
+            to: to.map(str::to_owned),
+            name: "né.pdf".to_owned(),
+            size: 123_456,
+        };
+        check(&offer(Some("bob")), r#"{"type":"offer","to":"bob","name":"né.pdf","size":123456}"#);
+        check(&offer(None), r#"{"type":"offer","name":"né.pdf","size":123456}"#);
+        check(&Request::Accept { id: 1 }, r#"{"type":"accept","id":1}"#);
+        check(
+            &Request::Refuse { id: 1, text: text() },
+            r#"{"type":"refuse","id":1,"text":"no \"room\""}"#,
+        );
+        check(&Request::Ack { id: 1, offset: 65_536 }, r#"{"type":"ack","id":1,"offset":65536}"#);
+        // What counts goes as far as its type does: nothing becomes a floating point number.
+        check(
+            &Request::Ack { id: u32::MAX, offset: u64::MAX },
+            r#"{"type":"ack","id":4294967295,"offset":18446744073709551615}"#,
+        );
+        check(
+            &Request::End { id: 1, size: 0, sha256: of_nothing() },
+            &format!(r#"{{"type":"end","id":1,"size":0,"sha256":"{OF_NOTHING}"}}"#),
+        );
+        check(&Request::Received { id: 1 }, r#"{"type":"received","id":1}"#);
+        check(
+            &Request::Abort { id: 1, text: text() },
+            r#"{"type":"abort","id":1,"text":"no \"room\""}"#,
+        );
+    }
+
+    #[test]
+    fn events_about_files_to_the_byte() {
+        let text = || "no \"room\"".to_owned();
+        let offer = |to| Event::Offer {
+            id: 1,
+            from: name("alice"),
+            to,
+            name: "né.pdf".to_owned(),
+            size: 123_456,
+        };
+        let end = Event::End { id: 1, size: 0, sha256: of_nothing() };
+        let all = [
+            (Event::Offered { id: 1 }, r#"{"type":"offered","id":1}"#.to_owned()),
+            (
+                Event::NotOffered { text: text() },
+                r#"{"type":"not-offered","text":"no \"room\""}"#.to_owned(),
+            ),
+            (
+                offer(Some(name("bob"))),
+                r#"{"type":"offer","id":1,"from":"alice","to":"bob","name":"né.pdf","size":123456}"#
+                    .to_owned(),
+            ),
+            (
+                offer(None),
+                r#"{"type":"offer","id":1,"from":"alice","name":"né.pdf","size":123456}"#.to_owned(),
+            ),
+            (Event::Go { id: 1 }, r#"{"type":"go","id":1}"#.to_owned()),
+            (
+                Event::Ack { id: 1, offset: 65_536 },
+                r#"{"type":"ack","id":1,"offset":65536}"#.to_owned(),
+            ),
+            (
+                Event::Dropped { id: 1, name: name("bob"), text: text() },
+                r#"{"type":"dropped","id":1,"name":"bob","text":"no \"room\""}"#.to_owned(),
+            ),
+            (
+                Event::Received { id: 1, name: name("bob") },
+                r#"{"type":"received","id":1,"name":"bob"}"#.to_owned(),
+            ),
+            (Event::Done { id: 1 }, r#"{"type":"done","id":1}"#.to_owned()),
+            (end, format!(r#"{{"type":"end","id":1,"size":0,"sha256":"{OF_NOTHING}"}}"#)),
+            (
+                Event::Abort { id: 1, text: text() },
+                r#"{"type":"abort","id":1,"text":"no \"room\""}"#.to_owned(),
+            ),
+        ];
+        for (event, json) in all {
+            check(&event, &json);
+            assert!(event.is_about_a_file(), "{json}");
+        }
+        assert!(!Event::Notice { text: text() }.is_about_a_file());
+    }
+
+    /// A chunk of a file: id 1, offset 65536, two bytes. The frame as a whole is in `files::chunk`.
+    const CHUNK: &[u8] = b"\x11\x00\x00\x00\x01\x00\x00\x00\x00\x00\x01\x00\x00hi";
+
+    #[test]
+    fn chunks_are_read_where_files_are_known_and_nowhere_else() {
+        let frame = Frame { kind: CHUNK[0], body: &CHUNK[1..] };
+        let chunk = Chunk::read(frame.body).unwrap();
+        assert_eq!((chunk.id(), chunk.offset(), chunk.bytes()), (1, 65_536, &b"hi"[..]));
+        assert_eq!(Request::read(frame), Ok(Request::Chunk(chunk.clone())));
+        assert_eq!(Event::read(frame), Ok(Event::Chunk(chunk.clone())));
+        assert!(Event::Chunk(chunk).is_about_a_file());
+        assert_eq!(decode::<Request>(frame), Err(Unreadable::Kind(0x11)));
+        assert_eq!(decode::<Event>(frame), Err(Unreadable::Kind(0x11)));
+
+        // Too short for a byte of a file; and what is no chunk is read as `decode` reads it.
+        let short = Frame { kind: CHUNK[0], body: &CHUNK[1..13] };
+        let error = Request::read(short).unwrap_err();
+        assert_eq!(Event::read(short).unwrap_err(), error);
+        assert_eq!(
+            error.to_string(),
+            "unreadable message: a chunk of a file with 12 bytes: it has 12 and 1 to 65536 more"
+        );
+        let ping = Frame { kind: frame::MESSAGE, body: br#"{"type":"ping"}"# };
+        assert_eq!(Request::read(ping), Ok(Request::Ping {}));
+        assert_eq!(Event::read(ping), Ok(Event::Ping {}));
+        let close = Frame { kind: frame::CLOSE, body: b"x" };
+        assert_eq!(Request::read(close), Err(Unreadable::Kind(0x12)));
+        assert_eq!(Event::read(close), Err(Unreadable::Kind(0x12)));
+    }
+
+    #[test]
+    fn bytes_and_end_of_a_file_wait_in_its_lane_and_all_else_overtakes_them() {
+        let text = || "why".to_owned();
+        let (id, size, sha256) = (7, 0, of_nothing());
+        let chunk = || Chunk::read(b"\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00hi").unwrap();
+        let requests = [
+            (Request::Chunk(chunk()), Lane::File(7)),
+            (Request::End { id, size, sha256 }, Lane::File(7)),
+            (Request::Abort { id, text: text() }, Lane::Abort(7)),
+            (Request::Offer { to: None, name: text(), size }, Lane::Message),
+            (Request::Accept { id }, Lane::Message),
+            (Request::Refuse { id, text: text() }, Lane::Message),
+            (Request::Ack { id, offset: 0 }, Lane::Message),
+            (Request::Received { id }, Lane::Message),
+            (Request::Say { text: text() }, Lane::Message),
+        ];
+        for (request, lane) in requests {
+            let frame = request.frame();
+            assert_eq!(frame.lane(), lane, "{request:?}");
+            let (kind, body) = frame.payload().split_first().unwrap();
+            assert_eq!(Request::read(Frame { kind: *kind, body }), Ok(request));
+        }
+        let offer = Event::Offer { id, from: name("alice"), to: None, name: text(), size };
+        let events = [
+            (Event::Chunk(chunk()), Lane::File(7)),
+            (Event::End { id, size, sha256 }, Lane::File(7)),
+            (Event::Abort { id, text: text() }, Lane::Abort(7)),
+            (Event::Offered { id }, Lane::Message),
+            (Event::NotOffered { text: text() }, Lane::Message),
+            (offer, Lane::Message),
+            (Event::Go { id }, Lane::Message),
+            (Event::Ack { id, offset: 0 }, Lane::Message),
+            (Event::Dropped { id, name: name("bob"), text: text() }, Lane::Message),
+            (Event::Received { id, name: name("bob") }, Lane::Message),
+            (Event::Done { id }, Lane::Message),
+            (Event::Said { from: name("bob"), text: text() }, Lane::Message),
+        ];
+        for (event, lane) in events {
+            let frame = event.frame();
+            assert_eq!(frame.lane(), lane, "{event:?}");
+            let (kind, body) = frame.payload().split_first().unwrap();
+            assert_eq!(Event::read(Frame { kind: *kind, body }), Ok(event));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_about_a_file_is_said() {
+        let end = |sha256: &str| format!(r#"{{"type":"end","id":1,"size":0,"sha256":"{sha256}"}}"#);
+        for (json, wrong) in [
+            (r#"{"type":"accept","id":-1}"#, "invalid value: integer `-1`"),
+            (r#"{"type":"accept","id":4294967296}"#, "invalid value: integer `4294967296`"),
+            (r#"{"type":"accept","id":1.0}"#, "invalid type: floating point `1.0`"),
+            (r#"{"type":"accept","id":"1"}"#, "invalid type: string \"1\""),
+            (r#"{"type":"accept","id":1,"text":""}"#, "unknown field `text`"),
+            (r#"{"type":"refuse","id":1}"#, "missing field `text`"),
+            (r#"{"type":"offer","to":null,"name":"a","size":1}"#, "invalid type: null"),
+            (r#"{"type":"offer","name":"a"}"#, "missing field `size`"),
+            (r#"{"type":"ack","id":1,"offset":18446744073709551616}"#, "floating point"),
+            (r#"{"type":"chunk","id":1,"offset":0}"#, "unknown variant `chunk`"),
+            (r#"{"type":"order","id":1}"#, "unknown variant `order`"),
+            (&end(&OF_NOTHING[1..]), "64 hexadecimal digits"),
+            (&end(&format!("{OF_NOTHING}00")), "64 hexadecimal digits"),
+            (&end(&OF_NOTHING.replace('e', "g")), "64 hexadecimal digits"),
+        ] {
+            let error = error_of(json);
+            assert!(error.contains(wrong), "{json}: {error}");
+        }
+        // Digits are read in either case and written in lower case.
+        let shouted = read::<Request>(&end(&OF_NOTHING.to_ascii_uppercase())).unwrap();
+        assert_eq!(shouted, Request::End { id: 1, size: 0, sha256: of_nothing() });
+    }
+
     #[test]
     fn events_to_the_byte() {
         let (alice, bob, team) = (|| name("alice"), || name("bob"), || name("team"));

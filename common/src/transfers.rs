@@ -31,7 +31,7 @@ use crate::room::PeerId;
 const TRANSFERS: usize = 1024;
 
 /// Who takes less than this in [`Limits::progress_within`], and has not all there is, stands still.
-const PORTION: u64 = 64 * 1024;
+pub const PORTION: u64 = 64 * 1024;
 
 /// All files that are offered or under way.
 #[derive(Debug)]
@@ -253,7 +253,7 @@ impl Transfers {
                 }
                 Ok(self.settle(id, now))
             }
-            _ => Ok(self.drop_taker(from, id, "acknowledged what was not sent", now)),
+            _ => Ok(self.expel(from, id, "acknowledged what was not sent", now)),
         }
     }
 
@@ -265,7 +265,7 @@ impl Transfers {
         self.check(id)?;
         let Some((phase, taker)) = self.taker(from, id) else { return Ok(Vec::new()) };
         let (Phase::UnderWay(Flow { ended: true, .. }), name) = (phase, taker.name.clone()) else {
-            return Ok(self.drop_taker(from, id, "claimed to have it before its end", now));
+            return Ok(self.expel(from, id, "claimed to have it before its end", now));
         };
         let Some(transfer) = self.all.get_mut(&id) else { return Ok(Vec::new()) };
         transfer.takers.remove(&from);
@@ -325,13 +325,7 @@ impl Transfers {
             Phase::UnderWay(_) => format!("did not take it for {:?}", self.progress_within),
             _ => format!("did not answer within {:?}", self.answer_within),
         };
-        let mut deliveries = Vec::new();
-        for peer in late {
-            let text = format!("you {why}");
-            deliveries.push(only(peer, Event::Abort { id, text }));
-            deliveries.extend(self.drop_taker(peer, id, &why, now));
-        }
-        deliveries
+        late.into_iter().flat_map(|peer| self.expel(peer, id, &why, now)).collect()
     }
 
     /// The transfer of this number, if it is this peer's own and not over.
@@ -370,6 +364,13 @@ impl Transfers {
         let mut deliveries =
             vec![Delivery { to, event: Event::Abort { id, text: why.to_owned() } }];
         deliveries.extend(self.start(transfer.from, now));
+        deliveries
+    }
+
+    /// Someone gets no more of a file because of what they did or did not do, and is told so.
+    fn expel(&mut self, peer: PeerId, id: u32, why: &str, now: Instant) -> Vec<Delivery> {
+        let mut deliveries = vec![only(peer, Event::Abort { id, text: format!("you {why}") })];
+        deliveries.extend(self.drop_taker(peer, id, why, now));
         deliveries
     }
 

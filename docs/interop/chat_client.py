@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """A second chat client, written from docs/protocol.md alone. Read the two side by side.
 
-    chat_client.py ADDR NAME               at a server of stage 1, which is plaintext
-    chat_client.py ADDR NAME --secure      at one of stages 2 and 3; needs the package cryptography
+    chat_client.py ADDR NAME               at a server of stage 1 or 4, which is plaintext
+    chat_client.py ADDR NAME --secure      at one of stage 2, 3 or 5; needs the package cryptography
         [--kex p256|x25519] [--cipher aes-256-cfb|aes-256-gcm]
+        [--downloads DIR] [--max-file BYTES]                   where files go, and the largest
 
-A line of input is said to the room; `@NAME text` is private, `@names` asks who is here, and `@quit`
-or the end of the input leaves. Exit code 0: left; 1: something went wrong; 2: wrong usage.
+A line of input is said to the room; `@NAME text` is private, `@names` asks who is here, and
+`@send PATH [NAME]` offers a file to one person or to all (stages 4 and 5). Files that others offer
+are taken. `@quit` leaves, and so does the end of the input, when the own files are through.
+Exit code 0: left; 1: something went wrong; 2: wrong usage.
 """
 
 import argparse
+import collections
 import hashlib
+import itertools
 import json
 import os
 import queue
@@ -19,6 +24,7 @@ import select
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 
@@ -37,8 +43,9 @@ try:
 except ImportError:
     CFB = Cipher and modes.CFB
 
-MESSAGE, CLOSE, HANDSHAKE, RECORD = 0x10, 0x12, 0x20, 0x21
+MESSAGE, CHUNK, CLOSE, HANDSHAKE, RECORD = 0x10, 0x11, 0x12, 0x20, 0x21
 LONGEST_FRAME, LONGEST_TEXT, UNREADABLE = 131_072, 4_096, 16
+LARGEST_CHUNK, LEAST_CHUNK, WINDOW, LONGEST_FILE_NAME = 65_536, 1_024, 1_048_576, 200
 TO_WELCOME, TO_PING, TO_END = 10, 60, 120  # seconds
 KEX = {"p256": 1, "x25519": 2}
 CIPHER = {"aes-256-cfb": 1, "aes-256-gcm": 2}
@@ -182,7 +189,8 @@ def agree(kex, theirs):
 
 # 3. Messages, and what a person sees of them.
 
-# The fields of each event, and how it is shown.
+# The fields of each event, and how it is shown. Those about files are left to the threads of the
+# files; `to?` may be missing, and `name:string` may be any string.
 EVENTS = {
     "welcome": ("name people", None),
     "joined": ("name", "* {name} joined"),
@@ -198,12 +206,23 @@ EVENTS = {
     "group-owner": ("group owner", "* {owner} owns the group {group} now"),
     "group-deleted": ("group by", "* {by} deleted the group {group}"),
     "typing": ("name", None),
+    "offered": ("id", None),
+    "not-offered": ("text", None),
+    "offer": ("id from to? name:string size", None),
+    "go": ("id", None),
+    "ack": ("id offset", None),
+    "dropped": ("id name text", None),
+    "received": ("id name", None),
+    "done": ("id", None),
+    "end": ("id size sha256", None),
+    "abort": ("id text", None),
     "notice": ("text", "* {text}"),
     "refused": ("text", "! {text}"),
     "bye": ("reason text", "! {text}"),
     "ping": ("", None),
     "pong": ("", None),
 }
+OF_FILES = "offered not-offered offer go ack dropped received done end abort chunk".split()
 NAME = re.compile("[A-Za-z0-9_-]{1,20}")
 STATUS = {"normal": "", "dnd": " (dnd)", "away": " (away)"}
 
@@ -219,11 +238,15 @@ def is_right(field, value):
         )
     if field == "members":
         return isinstance(value, list) and all(is_right("name", name) for name in value)
+    if field in ("id", "size", "offset"):
+        return type(value) is int and 0 <= value < 2 ** (32 if field == "id" else 64)
     if not isinstance(value, str) or value.encode() is None:
         return False
     if field == "status":
         return value in STATUS
-    return field in ("type", "text", "sealed", "reason") or NAME.fullmatch(value)
+    if field == "sha256":
+        return re.fullmatch("[0-9A-Fa-f]{64}", value)
+    return field in ("type", "text", "sealed", "reason", "string") or NAME.fullmatch(value)
 
 
 def request(type, **fields):
@@ -240,12 +263,20 @@ def event(frame):
             raise ValueError
         return dict(pairs)
 
+    if frame[0] == CHUNK and 1 + 12 < len(frame) <= 1 + 12 + LARGEST_CHUNK:
+        id, offset = struct.unpack_from(">IQ", frame, 1)
+        return {"type": "chunk", "id": id, "offset": offset, "bytes": frame[13:]}
     came = json.loads(frame[1:].decode(), object_pairs_hook=undoubled)
     if frame[0] != MESSAGE or not isinstance(came, dict):
         raise ValueError
-    if not all(map(is_right, came.keys(), came.values())):
+    if not is_right("type", came.get("type")) or came["type"] not in EVENTS:
         raise ValueError
-    if came.get("type") not in EVENTS or came.keys() != {"type", *EVENTS[came["type"]][0].split()}:
+    fields = {"type": "type"}
+    for field in EVENTS[came["type"]][0].split():
+        field, _, kind = field.partition(":")
+        if not field.endswith("?") or field[:-1] in came:
+            fields[field.rstrip("?")] = kind or field.rstrip("?")
+    if came.keys() != fields.keys() or not all(is_right(fields[key], came[key]) for key in came):
         raise ValueError
     # What people write has bounds; what the server says (no `from`) has not.
     if "from" in came and "text" in came and not 1 <= len(came["text"].encode()) <= LONGEST_TEXT:
@@ -254,7 +285,7 @@ def event(frame):
 
 
 def show_frame(frame):
-    """Shows what is in a frame. Returns its type, or None if it is unreadable."""
+    """Shows what is in a frame. Returns the event, or None if it is unreadable."""
     try:
         came = event(frame)
     except (ValueError, RecursionError):
@@ -264,9 +295,9 @@ def show_frame(frame):
         came["people"] = ", ".join(who["name"] + STATUS[who["status"]] for who in came["people"])
     if "members" in came:
         came["members"] = ", ".join(came["members"])
-    if line := EVENTS[came["type"]][1]:
+    if came["type"] not in OF_FILES and (line := EVENTS[came["type"]][1]):
         show(line.format_map({field: escape(value) for field, value in came.items()}))
-    return came["type"]
+    return came
 
 
 # What a terminal obeys, what reorders what a reader sees, and what is invisible.
@@ -286,19 +317,224 @@ def show(line):
     sys.stdout.flush()
 
 
-# 4. The chat.
+class Outbox(queue.PriorityQueue):
+    """Frames on their way out: messages overtake the chunks of files and their ends."""
+
+    def __init__(self):
+        super().__init__(maxsize=128)  # The windows of four files are 64 chunks.
+        self.numbers = itertools.count()
+
+    def add(self, frame, lane=0, block=True):
+        """Adds a frame, or None, which is the end; queue.Full where it may not block."""
+        self.put((lane, next(self.numbers), frame), block)
+
+    def say(self, type, **fields):
+        self.add(request(type, **fields), lane=int(type == "end"))
+
+
+# 4. Files.
+
+DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.I | re.ASCII)
+
+
+def wrong_name(name):
+    """What is wrong with the name of a file, or None. It is a label: nothing in it has a meaning."""
+    if not 1 <= len(name.encode()) <= LONGEST_FILE_NAME:
+        return f"its name has not 1 to {LONGEST_FILE_NAME} bytes"
+    if re.search(r'[/\\<>:"|?*\u200c\u200d\ufe0f]', name) or HIDDEN.search(name):
+        return "its name has a character in it that no file name may have"
+    if name[0] in ".-" or name[-1] == "." or name[-1].isspace():
+        return "its name begins or ends as no file name may"
+    if DEVICE.fullmatch(name.split(".")[0].rstrip()):
+        return "its name is that of a device"
+    return None
+
+
+class Files:
+    """Each file has a thread, and an inbox with what the server says of it. So whoever reads from
+    the server waits for no disk. In an inbox, None is the end of the connection."""
+
+    def __init__(self, outbox, folder, largest):
+        self.outbox, self.folder, self.largest = outbox, folder, largest
+        self.unanswered = collections.deque()  # inboxes of own offers that have no number yet
+        self.inboxes = {}  # by number; what is over has none
+        self.sending, self.receiving = [], []  # threads
+
+    def hear(self, came):
+        """Puts an event into the inbox where it belongs; what belongs nowhere is ignored."""
+        if came["type"] in ("offered", "not-offered"):
+            inbox = self.unanswered.popleft() if self.unanswered else None
+            if inbox and "id" in came:
+                self.inboxes[came["id"]] = inbox
+        elif came["type"] == "offer":
+            inbox = None
+            # Those that are too many are refused by silence.
+            if came["id"] not in self.inboxes and len(self.inboxes) < 64:
+                self.inboxes[came["id"]] = new = queue.Queue()
+                self.start(self.receiving, self.receive, came, new)
+        else:
+            inbox = self.inboxes.get(came["id"])
+        # More than a window is not due. Its receiver will find a gap.
+        if inbox and inbox.qsize() <= WINDOW // LEAST_CHUNK:
+            inbox.put(came)
+
+    def start(self, threads, work, *args):
+        threads.append(threading.Thread(target=work, args=args, daemon=True))
+        threads[-1].start()
+
+    def finish(self):
+        """Waits until the own files are through."""
+        for thread in self.sending:
+            thread.join()
+
+    def close(self):
+        """The connection is over: what is not complete is removed."""
+        for inbox in list(self.inboxes.values()):
+            inbox.put(None)
+        for thread in self.receiving:
+            thread.join(2)
+
+    def offer(self, path, to):
+        """Offers a file to one person, or to all if `to` is empty."""
+        name = os.path.basename(path)
+        missing = None if os.path.isfile(path) else "there is no such file"
+        if wrong := missing or wrong_name(name):
+            return show(f"! {escape(path)}: {wrong}")
+        try:
+            file = open(path, "rb")
+        except OSError as why:
+            return show(f"! {escape(path)}: {why.strerror}")
+        size, inbox = os.fstat(file.fileno()).st_size, queue.Queue()
+        self.unanswered.append(inbox)  # The answers come in the order of the offers.
+        self.outbox.say("offer", **({"to": to} if to else {}), name=name, size=size)
+        self.start(self.sending, self.send, file, name, to or "all", size, inbox)
+
+    def send(self, file, name, to, size, inbox):
+        """The thread of an own file."""
+        title = f"{name} to {to}"
+        id, sent, acked, going, digest = None, 0, 0, False, hashlib.sha256()
+        try:
+            while came := inbox.get():
+                who, why = came.get("name"), escape(came.get("text", ""))
+                if came["type"] == "offered":
+                    id = came["id"]
+                    show(f"* offered {title} ({size} bytes)")
+                elif came["type"] == "dropped":
+                    show(f"! {who} does not get {name}: {why}")
+                elif came["type"] == "received":
+                    show(f"* {who} has {name}")
+                elif came["type"] == "done":
+                    return show(f"* sent {title}")
+                elif came["type"] in ("not-offered", "abort"):
+                    return show(f"! {title}: {why}")
+                elif came["type"] == "go":
+                    going = True
+                    show(f"* sending {name} ({size} bytes)")
+                elif came["type"] == "ack":
+                    acked = came["offset"]
+                # As much as the window has room for; an empty file has only an end.
+                while going:
+                    length = min(LARGEST_CHUNK, size - sent)
+                    if sent + length > acked + WINDOW:
+                        break
+                    chunk = file.read(length)
+                    if len(chunk) < length or (sent + length == size and file.read(1)):
+                        raise OSError(0, "it changed while it was sent")
+                    if chunk:
+                        header = struct.pack(">BIQ", CHUNK, id, sent)
+                        self.outbox.add(header + chunk, lane=1)
+                    digest.update(chunk)
+                    sent += length
+                    if sent == size:
+                        self.outbox.say("end", id=id, size=size, sha256=digest.hexdigest())
+                        going = False
+        except OSError as why:
+            show(f"! {title}: {why.strerror}")
+            self.outbox.say("abort", id=id, text="it failed there")
+        finally:
+            file.close()
+            self.inboxes.pop(id, None)
+
+    def receive(self, offer, inbox):
+        """The thread of a file that somebody offers. Its name and its size are what they say."""
+        id, name, size, sender = offer["id"], offer["name"], offer["size"], offer["from"]
+        try:
+            wrong = wrong_name(name) or (size > self.largest and f"{size} bytes are too many")
+            if wrong:
+                show(f"! {sender} offers a file, but {wrong}")
+                return self.outbox.say("refuse", id=id, text=wrong)
+            os.makedirs(self.folder, exist_ok=True)
+            part = tempfile.NamedTemporaryFile(dir=self.folder, prefix=".chat-", delete=False)
+            try:
+                with part:
+                    self.outbox.say("accept", id=id)
+                    if not self.write(part, offer, inbox):
+                        return
+                place = self.publish(part.name, name)
+            finally:
+                os.unlink(part.name)
+            show(f"* received {name} ({size} bytes) from {sender} -> {place}")
+            self.outbox.say("received", id=id)
+        except OSError as why:
+            show(f"! {escape(name)} from {sender}: {why.strerror}")
+            self.outbox.say("abort", id=id, text="it failed there")
+        finally:
+            self.inboxes.pop(id, None)
+
+    def write(self, part, offer, inbox):
+        """Writes what comes of a file. Returns whether that is all of it, and unharmed."""
+        id, size, offset, acked, digest = offer["id"], offer["size"], 0, 0, hashlib.sha256()
+        while came := inbox.get():
+            if came["type"] == "abort":
+                show(f"! {offer['name']} from {offer['from']}: {escape(came['text'])}")
+                return False
+            if came["type"] == "chunk":
+                if came["offset"] != offset or offset + len(came["bytes"]) > size:
+                    raise OSError(0, "bytes came that were not due")
+                part.write(came["bytes"])
+                digest.update(came["bytes"])
+                offset += len(came["bytes"])
+                if inbox.empty() or offset - acked >= WINDOW // 4:
+                    part.flush()
+                    self.outbox.say("ack", id=id, offset=offset)
+                    acked = offset
+            if came["type"] == "end":
+                expected = (came["size"], came["sha256"].lower())
+                if not offset == size or (offset, digest.hexdigest()) != expected:
+                    raise OSError(0, "what came is not what was sent")
+                part.flush()
+                os.fsync(part.fileno())
+                return True
+        return False
+
+    def publish(self, part, name):
+        """Gives a complete file its name, or one with a number. A link replaces nothing."""
+        stem, dot, extension = name.rpartition(".") if "." in name else (name, "", "")
+        for copy in range(10_000):
+            number = f" ({copy})" if copy else ""
+            place = os.path.join(self.folder, stem + number + dot + extension)
+            try:
+                os.link(part, place)
+                return place
+            except FileExistsError:
+                pass
+        raise OSError(0, "there are too many files of this name")
+
+
+# 5. The chat.
 
 
 class Chat:
-    """Three threads: one reads from the server, one from the person, and one writes to the server.
-    A client that does not read while it waits to write can block itself."""
+    """One thread reads from the server, one from the person, and one writes to the server. A client
+    that does not read while it waits to write can block itself."""
 
-    def __init__(self, channel):
-        self.channel, self.outbox, self.left = channel, queue.Queue(maxsize=64), False
+    def __init__(self, channel, folder, largest):
+        self.channel, self.outbox, self.left = channel, Outbox(), False
+        self.files = Files(self.outbox, folder, largest)
 
     def run(self, name, deadline):
         """Chats until the person has left, and the server has taken everything and ends, too."""
-        self.outbox.put(request("hello", chat5=1, name=name))
+        self.outbox.say("hello", chat5=1, name=name)
         threading.Thread(target=self.write, daemon=True).start()
         welcome = pinged = over = False
         unreadable = 0
@@ -316,7 +552,8 @@ class Chat:
             if frame is None:
                 raise Broken("the server closed the connection")
             pinged, deadline = False, time.monotonic() + TO_PING
-            came = show_frame(frame)
+            event = show_frame(frame)
+            came = event and event["type"]
             unreadable += came is None
             if unreadable == UNREADABLE or (came is None and not welcome):
                 raise Broken("the server cannot be understood")
@@ -327,11 +564,13 @@ class Chat:
                 threading.Thread(target=self.read_person, daemon=True).start()
             if came == "ping":
                 self.sign_of_life("pong")
+            if came in OF_FILES:
+                self.files.hear(event)
             over = over or came == "bye"
 
     def sign_of_life(self, type):
         try:
-            self.outbox.put_nowait(request(type))
+            self.outbox.add(request(type), block=False)
         except queue.Full:
             pass  # What the outbox is full of is a sign of life, too.
 
@@ -341,22 +580,27 @@ class Chat:
             line = line.decode(errors="replace").rstrip("\r\n")
             to, text = line[1:].partition(" ")[::2] if line.startswith("@") else ("", line)
             if line == "@quit":
-                break
+                return self.outbox.add(None)
             if line == "@names":
-                self.outbox.put(request("names"))
+                self.outbox.say("names")
+            elif to == "send" and text:
+                # The whole rest of the line, if there is such a file.
+                path, name = (text, "") if os.path.isfile(text) else text.rpartition(" ")[::2]
+                self.files.offer(path or name, name if path else "")
             elif line.startswith("@") and not (NAME.fullmatch(to) and text):
-                show("! this client knows @names, @quit and @NAME text")
+                show("! this client knows @names, @quit, @send PATH [NAME] and @NAME text")
             elif len(text.encode()) > LONGEST_TEXT:
                 show(f"! a text has at most {LONGEST_TEXT} bytes")
             elif to:
-                self.outbox.put(request("private", to=to, text=text))
+                self.outbox.say("private", to=to, text=text)
             elif text:
-                self.outbox.put(request("say", text=text))
-        self.outbox.put(None)
+                self.outbox.say("say", text=text)
+        self.files.finish()
+        self.outbox.add(None)
 
     def write(self):
         try:
-            while frame := self.outbox.get():
+            while frame := self.outbox.get()[2]:
                 self.channel.send(frame)
             self.left = True
             self.channel.finish()
@@ -365,12 +609,14 @@ class Chat:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="A chat client for stages 1, 2 and 3.")
+    parser = argparse.ArgumentParser(description="A chat client for stages 1 to 5.")
     parser.add_argument("addr", metavar="ADDR", help="the server, as HOST:PORT")
     parser.add_argument("name", metavar="NAME", help="what the others call you")
-    parser.add_argument("--secure", action="store_true", help="the server is one of stage 2 or 3")
+    parser.add_argument("--secure", action="store_true", help="the server is one of stage 2, 3 or 5")
     parser.add_argument("--kex", choices=KEX, help="this key exchange and no other")
     parser.add_argument("--cipher", choices=CIPHER, help="this cipher and no other")
+    parser.add_argument("--downloads", metavar="DIR", default="downloads", help="where files go")
+    parser.add_argument("--max-file", metavar="BYTES", type=int, default=2**30, help="the largest")
     args = parser.parse_args()
     host, _, port = args.addr.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
@@ -388,7 +634,11 @@ def main():
         if args.secure:
             channel = Secure(channel, args.kex, args.cipher, deadline)
             print(channel.session, file=sys.stderr, flush=True)
-        Chat(channel).run(args.name, deadline)
+        chat = Chat(channel, args.downloads, args.max_file)
+        try:
+            chat.run(args.name, deadline)
+        finally:
+            chat.files.close()
     except Broken as why:
         sys.exit(f"! {why}")
     except OSError as why:

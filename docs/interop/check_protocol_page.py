@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the examples in docs/protocol.md with another implementation of what the page says.
+"""Checks the worked examples in docs/protocol.md with another implementation of what the page says.
 
 It is written from the page alone, and reads the page: numbers, labels and parameters are taken from
 its tables and formulas, inputs and results from its examples. So it fails if the page is not enough,
@@ -240,8 +240,66 @@ def check_secret(page):
     print("a secret")
 
 
+def check_file(page):
+    """A file on its way: each frame by the page's tables, and what the frames say of each other."""
+    text = section(page, "Files")
+    limits = dict(re.findall(r"(?m)^\| (.*?) \| (.*?) \|$", section(page, "Limits")))
+    header = [int(size) for size in re.findall(r"(?m)^\| (\d) \| (?:id|offset)", text)]
+    assert header == [4, 8]
+
+    example = Lines(find(r"(?s)```bytes file\n(.*?)```", text)[0])
+    frames = []
+    while example.items:
+        length, way = example.take("")
+        (length,) = struct.unpack(">I", length)
+        who, shown = find(r"^(.*), length: (\d+)$", way)
+        kind, shown_kind = example.take("kind")
+        payload = b""
+        while len(payload) < length - 1:
+            payload += example.items.pop(0)[1]
+        assert len(payload) == length - 1 == int(shown) - 1, "what is in a frame fills it"
+        if kind == b"\x10":
+            frames.append((who, json.loads(payload)))
+        else:
+            assert (kind, shown_kind) == (b"\x11", "chunk")
+            identity, offset = struct.unpack(">IQ", payload[: sum(header)])
+            chunk = {"type": "chunk", "id": identity, "offset": offset, "bytes": payload[12:]}
+            frames.append((who, chunk))
+
+    to_server, from_server = {}, {}
+    for who, message in frames:
+        (to_server if who.endswith(" to the server") else from_server)[message["type"]] = message
+    assert all(message.get("id", 1) == 1 for _, message in frames), "one number for all"
+    types = [message["type"] for _, message in frames]
+    order = "offer offered offer accept go chunk chunk ack ack end end received received done"
+    assert types == order.split()
+    for passed_on in ("chunk", "end", "ack"):
+        assert to_server[passed_on] == from_server[passed_on]
+    offer, chunk, end = (to_server[word] for word in ("offer", "chunk", "end"))
+    assert {**from_server["offer"], **offer} == from_server["offer"]
+    assert chunk["offset"] == 0 and len(chunk["bytes"]) == offer["size"] == end["size"]
+    assert to_server["ack"]["offset"] == end["size"]
+    assert end["sha256"] == hashlib.sha256(chunk["bytes"]).hexdigest()
+
+    window = find(r"(?s)```text\n( +alice's ack +may send to\n.*?)```", text)[0].splitlines()
+    (most,) = find("^([0-9,]+) bytes$", limits["the window: beyond what is acknowledged, at most"])
+    said, sent = {"bob": 0, "carol": 0}, 0
+    for line in window[1:]:
+        who, what, told, may = find(r"^(.*?): (.*?) +(\d+) +(\d+)$", line)
+        if who == "alice":
+            sent = int(what.split()[-1])
+            assert sent <= int(may)
+        elif who in said:
+            said[who] = int(what.split()[-1])
+            assert said[who] <= sent
+        assert int(told) == min(said.values())
+        assert int(may) == int(told) + int(most.replace(",", ""))
+    print("a file, and its window")
+
+
 if __name__ == "__main__" and sys.argv[1:] != ["--needs"]:
     PAGE_TEXT = PAGE.read_text(encoding="utf-8")
     check_session(PAGE_TEXT, "p256")
     check_session(PAGE_TEXT, "x25519")
     check_secret(PAGE_TEXT)
+    check_file(PAGE_TEXT)

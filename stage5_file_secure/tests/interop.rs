@@ -1,5 +1,5 @@
-//! A client in another language, written from `docs/protocol.md` alone, talks with this stage's, in
-//! each suite.
+//! A client in another language, written from `docs/protocol.md` alone, talks with this stage's and
+//! exchanges files with it, in each suite.
 
 #![allow(
     clippy::unwrap_used,
@@ -73,6 +73,28 @@ fn the_client_in_python_chats_with_this_stages_in_what_the_clients_choose() {
 }
 
 #[test]
+fn files_go_from_each_client_to_each_other() {
+    if interop::is_left_out(true) {
+        return;
+    }
+    // What a record holds does not depend on who agreed on its key, so each of both is enough.
+    for (kex, cipher) in KEXES.into_iter().zip(CIPHERS) {
+        let server = ["--kex", kex, "--cipher", cipher];
+        interop::they_send_files(&setting(&server, &[], &["--secure"]));
+    }
+}
+
+#[test]
+fn a_client_that_sends_beyond_the_window_is_stopped_and_told_why() {
+    if interop::is_left_out(true) {
+        return;
+    }
+    for cipher in CIPHERS {
+        interop::beyond_the_window(&setting(&["--cipher", cipher], &[], &["--secure"]));
+    }
+}
+
+#[test]
 fn it_says_why_it_ends() {
     if interop::is_left_out(true) {
         return;
@@ -87,7 +109,7 @@ fn the_commands_of_its_page_work() {
     if interop::is_left_out(true) {
         return;
     }
-    interop::commands_of_the_page(&setting(&[], &[], &[]), "127.0.0.1:7003");
+    interop::commands_of_the_page(&setting(&[], &[], &[]), "127.0.0.1:7005");
 }
 
 #[test]
@@ -239,8 +261,8 @@ fn it_does_not_find_it_under_cfb() {
     assert_eq!((code, stderr.lines().last()), (Some(1), Some(bad)));
 }
 
-/// A server that speaks in records and puts into them what belongs nowhere: a piece of a file, and a
-/// frame of the close's kind that is no close.
+/// A server that speaks in records and puts into them what belongs nowhere: a chunk too short to be
+/// one, and a frame of the close's kind that is no close.
 #[test]
 fn it_cannot_read_other_kinds_in_records() {
     if interop::is_left_out(true) {

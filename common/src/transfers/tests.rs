@@ -433,7 +433,8 @@ fn what_one_who_takes_it_may_not_do() {
             Lab::new(&Limits::default(), ["alice", "bob", "carol"]);
         lab.under_way(alice, 4096, &[bob, carol]);
         lab.ask(alice, send(1, 0, 2048));
-        assert_eq!(lab.ask(carol, request), [to_one(alice, dropped(1, "carol", why))]);
+        let told = to_one(carol, abort(1, &format!("you {why}")));
+        assert_eq!(lab.ask(carol, request), [told, to_one(alice, dropped(1, "carol", why))]);
         // For the others it goes on.
         assert_eq!(lab.ask(alice, send(1, 2048, 2048))[0].0, [bob]);
     }

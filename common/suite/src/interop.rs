@@ -1,6 +1,8 @@
 //! Another client, in another language and written from `docs/protocol.md` alone, in one room with
 //! the stage's own: `docs/interop/chat_client.py`.
 
+mod files;
+
 use std::env;
 use std::io;
 use std::io::Read;
@@ -18,6 +20,11 @@ use common::frame::MAX_LENGTH;
 use crate::pages::Project;
 use crate::process::Program;
 use crate::process::ServerProgram;
+
+pub use files::beyond_the_window;
+pub use files::files_that_do_not_arrive;
+pub use files::it_refuses_the_same_names;
+pub use files::they_send_files;
 
 /// The client in Python, from the root of the project.
 const CLIENT: &str = "docs/interop/chat_client.py";

@@ -12,6 +12,8 @@
 
 #[path = "protocol_page/examples.rs"]
 mod examples;
+#[path = "protocol_page/files.rs"]
+mod files;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -27,6 +29,11 @@ use common::crypto::suite::Cipher;
 use common::crypto::suite::Kex;
 use common::crypto::unhex;
 use common::escape;
+use common::files::CHUNK;
+use common::files::FileName;
+use common::files::WINDOW;
+use common::files::chunk;
+use common::files::name as file_name;
 use common::frame;
 use common::limits::Limits;
 use common::message;
@@ -37,6 +44,7 @@ use common::message::Status;
 use common::name;
 use common::room::PeerId;
 use common::room::Room;
+use common::transfers::PORTION;
 use serde_json::Value;
 use suite::pages;
 use suite::pages::Block;
@@ -51,7 +59,7 @@ use crate::examples::Example;
 /// The words of an enum on the wire. A variant that is not listed here does not compile; one that
 /// is listed has to be on the page.
 macro_rules! words {
-    ($name:ident, $type:ident: $($variant:ident $word:literal)* $(, never $never:ident)?) => {
+    ($name:ident, $type:ident: $($variant:ident $word:literal)* $(, never $($never:ident)+)?) => {
         mod $name {
             use super::$type;
 
@@ -60,7 +68,7 @@ macro_rules! words {
             pub fn word(of: &$type) -> &'static str {
                 match of {
                     $($type::$variant { .. } => $word,)*
-                    $($type::$never { .. } => unreachable!("it is never on the wire"),)?
+                    $($($type::$never { .. })|+ => unreachable!("it is never a message"),)?
                 }
             }
         }
@@ -79,8 +87,16 @@ words! { request, Request:
     GroupLeave "group-leave"
     GroupDelete "group-delete"
     Typing "typing"
+    Offer "offer"
+    Accept "accept"
+    Refuse "refuse"
+    Ack "ack"
+    End "end"
+    Received "received"
+    Abort "abort"
     Ping "ping"
-    Pong "pong"
+    Pong "pong",
+    never Chunk Order
 }
 
 words! { event, Event:
@@ -98,12 +114,22 @@ words! { event, Event:
     GroupOwner "group-owner"
     GroupDeleted "group-deleted"
     Typing "typing"
+    Offered "offered"
+    NotOffered "not-offered"
+    Offer "offer"
+    Go "go"
+    Ack "ack"
+    Dropped "dropped"
+    Received "received"
+    Done "done"
+    End "end"
+    Abort "abort"
     Notice "notice"
     Refused "refused"
     Bye "bye"
     Ping "ping"
     Pong "pong",
-    never Opened
+    never Opened Chunk
 }
 
 words! { reason, Reason:
@@ -128,7 +154,9 @@ fn hex_examples_are_what_the_encoder_writes() {
     pages::report(hex::check(&page));
     let above = page.blocks.windows(2).filter(|pair| pair[1].language == "hex");
     let shown = above.map(|pair| word(&pair[0])).collect::<BTreeSet<_>>();
-    for word in ["hello", "welcome", "joined"] {
+    // The other messages about files are in the example of a whole file.
+    let of_files = ["refuse", "abort", "not-offered", "dropped"];
+    for word in ["hello", "welcome", "joined"].iter().chain(&of_files) {
         assert!(shown.contains(word), "docs/protocol.md: add a hex example of a `{word}`");
     }
 }
@@ -246,6 +274,97 @@ fn sessions_and_secrets_are_what_the_code_makes_of_the_same_input() {
 }
 
 #[test]
+fn files_on_their_way_are_what_a_server_makes_of_them() {
+    let page = page();
+    expect_block(&page, "bytes chunk", &files::chunk());
+    expect_block(&page, "bytes file", &files::session("hi.txt", b"hi bob"));
+    let is_window = |block: &&Block| block.line.heading == "The window";
+    let window = page.blocks.iter().find(is_window);
+    expect_text(window.expect("docs/protocol.md: an example of the window"), &files::window());
+    // What is in that example has an example of its own, too: the same messages.
+    let session = files::messages("hi.txt", b"hi bob");
+    for (section, shown) in [("Requests", &session.requests), ("Events", &session.events)] {
+        for (word, json) in shown {
+            let block = example_of(&page, section, word);
+            if block.text.trim_end() != json {
+                wrong(block, format!("what belongs there is {json}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rules_for_names_of_files_are_those_of_the_code() {
+    let page = page();
+    let rules = page.lines.iter().filter(|line| line.heading == "Names of files");
+    let rules = rules.map(|line| line.text.trim()).collect::<Vec<_>>().join(" ");
+    let is_name = |name: String| name.parse::<FileName>().is_ok();
+    let all = || ('\0'..=char::MAX).filter(|c| !c.is_alphanumeric());
+    let anywhere = all().filter(|c| !is_name(format!("x{c}x"))).collect::<BTreeSet<_>>();
+    let shown = anywhere.iter().filter(|c| escape::text(&c.to_string()) == c.to_string());
+    let (plain, joiners) = shown.copied().partition::<Vec<char>, _>(char::is_ascii);
+    let listed = |chars: &[char]| chars.iter().map(|c| format!("`{c}`")).collect::<BTreeSet<_>>();
+    let (_, after) = rules.split_once("- has none of ").expect("the characters that none has");
+    let (forbidden, _) = after.split_once(" in it").expect("the characters that none has");
+    assert_eq!(forbidden.split(' ').map(str::to_owned).collect::<BTreeSet<_>>(), listed(&plain));
+    let code = |c: &char| format!("U+{:04X}", u32::from(*c));
+    let joiners = joiners.iter().map(code).collect::<Vec<_>>();
+    assert_eq!(joiners.join(" "), "U+200C U+200D U+FE0F");
+    assert!(rules.contains("U+200C, U+200D or U+FE0F"), "{rules}");
+    let escaped = all().filter(|c| escape::text(&c.to_string()) != c.to_string());
+    assert!(escaped.into_iter().all(|c| anywhere.contains(&c)), "what is shown as it is");
+
+    let elsewhere = |c: &char| !anywhere.contains(c);
+    let first = all().filter(elsewhere).filter(|c| !is_name(format!("{c}x"))).collect::<Vec<_>>();
+    let (_, after) = rules.split_once("- does not begin with ").expect("how none begins");
+    let (listed_first, _) = after.split_once(';').expect("how none begins");
+    let listed_first = listed_first.split(" or ").map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(listed_first, listed(&first));
+    let last = all().filter(elsewhere).filter(|c| !is_name(format!("x{c}"))).collect::<Vec<_>>();
+    let (_, after) = rules.split_once("does not end with `.` or with white space: ").expect("ends");
+    let (spaces, _) = after.split_once(';').expect("how none ends");
+    let spaces = spaces.replace(" or ", ", ").split(", ").flat_map(ranged).collect::<BTreeSet<_>>();
+    assert_eq!(
+        spaces.into_iter().chain(['.']).collect::<BTreeSet<_>>(),
+        last.into_iter().collect()
+    );
+
+    // Devices: which words of the page are, and with which ends.
+    let (_, after) = rules.split_once("`A`–`Z`, is none of ").expect("the devices");
+    let (devices, ports) = after.split_once(", and neither ").expect("the devices, the ports");
+    let (ports, numbers) = ports.split_once(" with one of ").expect("the ports, their numbers");
+    let (numbers, _) = numbers.split_once(" behind").expect("the numbers of ports");
+    assert_eq!((ports, numbers), ("`COM` nor `LPT`", "`0` to `9`, `¹`, `²` or `³`"));
+    let mut all =
+        devices.split(", ").map(|device| device.trim_matches('`').to_owned()).collect::<Vec<_>>();
+    for port in ["COM", "LPT"] {
+        all.extend("0123456789¹²³".chars().map(|number| format!("{port}{number}")));
+    }
+    assert_eq!(all.len(), 32);
+    for device in all {
+        for name in
+            [device.to_lowercase(), format!("{device}.txt"), format!("{device} \u{3000}.x.y")]
+        {
+            assert!(!is_name(name.clone()), "{name}");
+        }
+        assert!(is_name(format!("{device}x")) && is_name(format!("x.{device}")), "{device}");
+    }
+    for harmless in ["COM", "COM10", "LPT⁴", "NULL", "%2e%2e%2f", "~"] {
+        assert!(is_name(harmless.to_owned()), "{harmless}");
+    }
+}
+
+/// The characters of `U+0020` or `U+2000 to U+200A`.
+fn ranged(range: &str) -> impl Iterator<Item = char> + use<> {
+    let code = |text: &str| {
+        let digits = text.trim().strip_prefix("U+").expect("U+ and digits");
+        u32::from_str_radix(digits, 16).expect("hexadecimal digits")
+    };
+    let (first, last) = range.split_once(" to ").unwrap_or((range, range));
+    (code(first)..=code(last)).filter_map(char::from_u32)
+}
+
+#[test]
 fn a_refused_handshake_ends_with_the_bye_on_the_page() {
     let page = page();
     let block = example_of(&page, "The handshake", "bye");
@@ -359,6 +478,7 @@ fn limits(page: &Page) -> Vec<(&'static str, String)> {
     assert_eq!((*cfb, *gcm), (Cipher::Cfb, Cipher::Gcm));
     let least = p256.most.min(x25519.most);
     let bytes = |bytes: usize| format!("{} bytes", grouped(bytes));
+    let long = |length: u64| bytes(usize::try_from(length).expect("it fits"));
     let kib = |bytes: usize| match bytes % 1024 {
         0 => format!("{} KiB", bytes / 1024),
         _ => format!("{} bytes", grouped(bytes)),
@@ -395,6 +515,21 @@ fn limits(page: &Page) -> Vec<(&'static str, String)> {
             "what `sealed` stands for",
             format!("{} to {}", message::SEAL + 1, bytes(message::SEAL + message::MAX_TEXT)),
         ),
+        ("a file name", format!("1 to {}", bytes(file_name::MAX_LENGTH))),
+        ("bytes of a file in a chunk", format!("1 to {}", bytes(CHUNK))),
+        ("in a chunk that is not its last, at least", long(chunk::MIN)),
+        ("the window: beyond what is acknowledged, at most", long(WINDOW)),
+        ("for the answer to an offer", time(limits.answer_within)),
+        (
+            "you are dropped from a file if you take less than",
+            format!("{} KiB in {}", PORTION / 1024, time(limits.progress_within)),
+        ),
+        ("a file is given up if nothing comes of it for", time(limits.progress_within)),
+        ("from its end until it is in place", time(limits.settle_within)),
+        ("these four times are looked at", format!("once in {}", time(limits.tick))),
+        ("files of one person that are not over", grouped(limits.offers_each)),
+        ("files of one person that are under way at once", grouped(limits.under_way_each)),
+        ("files on a server that are not over", grouped(files::most())),
     ]
 }
 
@@ -462,11 +597,11 @@ fn makes_group(room: &mut Room, owner: PeerId, group: &str) -> bool {
     deliveries.iter().any(|delivery| matches!(delivery.event, Event::GroupSet { .. }))
 }
 
-/// With a comma before the last three digits.
+/// With a comma before each three digits from the end.
 fn grouped(number: usize) -> String {
     match number / 1000 {
         0 => number.to_string(),
-        thousands => format!("{thousands},{:03}", number % 1000),
+        thousands => format!("{},{:03}", grouped(thousands), number % 1000),
     }
 }
 

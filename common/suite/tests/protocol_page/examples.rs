@@ -289,12 +289,12 @@ impl TryCryptoRng for Fixed {}
 
 /// Bytes as pages show them: on the left what they are, on the right what they mean.
 #[derive(Default)]
-struct Lines {
-    shown: String,
+pub struct Lines {
+    pub shown: String,
 }
 
 impl Lines {
-    fn add(&mut self, bytes: &[u8], meaning: &str) {
+    pub fn add(&mut self, bytes: &[u8], meaning: &str) {
         let mut meaning = Some(meaning);
         for bytes in bytes.chunks(16) {
             let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
@@ -306,7 +306,7 @@ impl Lines {
         }
     }
 
-    fn gap(&mut self) {
+    pub fn gap(&mut self) {
         self.shown.push('\n');
     }
 
