@@ -13,6 +13,7 @@
 //! [`Limits::progress_within`] is dropped from it.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -42,6 +43,10 @@ pub struct Transfers {
     offers_each: usize,
     under_way_each: usize,
     last_id: u32,
+    /// Chunks that have been passed on, of all files.
+    passed: u64,
+    /// When somebody last sent a part of any file.
+    heard: BTreeMap<PeerId, Instant>,
     all: BTreeMap<u32, Transfer>,
 }
 
@@ -89,8 +94,11 @@ struct Flow {
     /// The smallest offset that its sender was told.
     told: u64,
     ended: bool,
-    /// When its sender last sent some of it, or could do so again.
+    /// When its sender last sent something, or could do so again.
     sent_at: Instant,
+    /// The chunks that not all have acknowledged: the offset behind each, and its place among all
+    /// that were passed on.
+    chunks: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -117,6 +125,8 @@ impl Transfers {
             offers_each: limits.offers_each,
             under_way_each: limits.under_way_each,
             last_id: 0,
+            passed: 0,
+            heard: BTreeMap::new(),
             all: BTreeMap::new(),
         }
     }
@@ -198,20 +208,23 @@ impl Transfers {
     /// # Errors
     /// If the file is not this peer's, or never was. Of one that is over nothing comes.
     pub fn chunk(&mut self, from: PeerId, chunk: &Chunk, now: Instant) -> Outcome {
-        let id = chunk.id();
+        let (id, place) = (chunk.id(), self.passed + 1);
         let Some(transfer) = self.own(from, id)? else { return Ok(Vec::new()) };
         let due = transfer.due(chunk);
         let to = transfer.everyone();
         let (takers, Phase::UnderWay(flow)) = (&mut transfer.takers, &mut transfer.phase) else {
-            return Ok(self.end_early(id, "it was sent before all had answered", true, now));
+            return Ok(self.end_early(id, "it was sent before its turn", true, now));
         };
         match due {
             Err(wrong) => return Ok(self.end_early(id, wrong, true, now)),
             Ok(end) => {
                 // Who had everything has not been standing still.
                 let had_all = takers.values_mut().filter(|taker| taker.acked == flow.sent);
-                had_all.for_each(|taker| (taker.since, taker.at) = (now, taker.acked));
-                (flow.sent, flow.sent_at) = (end, now);
+                had_all.for_each(|taker| taker.moves(now));
+                flow.chunks.push_back((end, place));
+                flow.sent = end;
+                self.passed = place;
+                self.heard.insert(from, now);
             }
         }
         Ok(vec![Delivery { to, event: Event::Chunk(chunk.clone()) }])
@@ -249,7 +262,7 @@ impl Transfers {
             Phase::UnderWay(flow) if offset <= flow.sent => {
                 taker.acked = taker.acked.max(offset);
                 if taker.acked == flow.sent || taker.acked - taker.at >= PORTION {
-                    (taker.since, taker.at) = (now, taker.acked);
+                    taker.moves(now);
                 }
                 Ok(self.settle(id, now))
             }
@@ -277,6 +290,7 @@ impl Transfers {
 
     /// Someone is here no more.
     pub fn leave(&mut self, peer: PeerId, name: &Name, now: Instant) -> Vec<Delivery> {
+        self.heard.remove(&peer);
         let ids = self.all.keys().copied().collect::<Vec<_>>();
         let mut deliveries = Vec::new();
         for id in ids {
@@ -292,8 +306,30 @@ impl Transfers {
 
     /// Time has passed: who has not answered, or stands still, is dropped.
     pub fn tick(&mut self, now: Instant) -> Vec<Delivery> {
+        self.excuse(now);
         let ids = self.all.keys().copied().collect::<Vec<_>>();
         ids.into_iter().flat_map(|id| self.tick_one(id, now)).collect()
+    }
+
+    /// What goes to one peer comes one after the other. Of several files on their way to it, only
+    /// that whose chunk is next stands still if nothing comes.
+    fn excuse(&mut self, now: Instant) {
+        let mut next = BTreeMap::<PeerId, u64>::new();
+        for transfer in self.all.values() {
+            for (peer, taker) in &transfer.takers {
+                if let Some(place) = transfer.phase.place(taker) {
+                    let next = next.entry(*peer).or_insert(place);
+                    *next = place.min(*next);
+                }
+            }
+        }
+        for Transfer { takers, phase, .. } in self.all.values_mut() {
+            for (peer, taker) in takers {
+                if phase.place(taker).is_some_and(|place| next.get(peer) != Some(&place)) {
+                    taker.moves(now);
+                }
+            }
+        }
     }
 
     fn tick_one(&mut self, id: u32, now: Instant) -> Vec<Delivery> {
@@ -312,7 +348,10 @@ impl Transfers {
                     true => flow.ended && waited(flow.sent_at) >= self.settle_within,
                 };
                 let all_there = transfer.takers.values().all(|taker| taker.acked == flow.sent);
-                if all_there && !flow.ended && waited(flow.sent_at) >= self.progress_within {
+                // Of what one peer sends, too, one comes after the other.
+                let heard = self.heard.get(&transfer.from).copied().unwrap_or(flow.sent_at);
+                let sent_at = heard.max(flow.sent_at);
+                if all_there && !flow.ended && waited(sent_at) >= self.progress_within {
                     let why = format!("nothing came of it for {:?}", self.progress_within);
                     return self.end_early(id, &why, true, now);
                 }
@@ -406,6 +445,8 @@ impl Transfers {
             }
             Phase::UnderWay(flow) if smallest > flow.told => {
                 (flow.told, flow.sent_at) = (smallest, now);
+                let acked = flow.chunks.partition_point(|(end, _)| *end <= smallest);
+                flow.chunks.drain(..acked);
                 vec![only(from, Event::Ack { id, offset: smallest })]
             }
             _ => Vec::new(),
@@ -420,12 +461,30 @@ impl Transfers {
             .partition(|(_, transfer)| matches!(transfer.phase, Phase::UnderWay(_)));
         let free = self.under_way_each.saturating_sub(under_way.len());
         let go = |(id, transfer): (&u32, &mut Transfer)| {
-            let flow = Flow { sent: 0, told: 0, ended: false, sent_at: now };
+            let chunks = VecDeque::new();
+            let flow = Flow { sent: 0, told: 0, ended: false, sent_at: now, chunks };
             transfer.phase = Phase::UnderWay(flow);
             transfer.takers.values_mut().for_each(|taker| taker.since = now);
             only(from, Event::Go { id: *id })
         };
         waiting.into_iter().take(free).map(go).collect()
+    }
+}
+
+impl Phase {
+    /// The place, among all chunks that were passed on, of the first that `taker` has not
+    /// acknowledged.
+    fn place(&self, taker: &Taker) -> Option<u64> {
+        let Phase::UnderWay(Flow { chunks, .. }) = self else { return None };
+        let acked = chunks.partition_point(|(end, _)| *end <= taker.acked);
+        chunks.get(acked).map(|(_, place)| *place)
+    }
+}
+
+impl Taker {
+    /// From now on this one may be standing still.
+    fn moves(&mut self, now: Instant) {
+        (self.since, self.at) = (now, self.acked);
     }
 }
 

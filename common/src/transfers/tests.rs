@@ -359,6 +359,60 @@ fn who_moves_on_is_not_dropped() {
 }
 
 #[test]
+fn over_a_slow_line_one_file_comes_after_the_other() {
+    let (mut lab, [alice, bob, carol]) = Lab::new(&Limits::default(), ["alice", "bob", "carol"]);
+    // From two people, each a window, to one who takes 64 KiB in 5 s.
+    let [first, second] = [alice, carol].map(|from| {
+        let to = if from == alice { [bob, carol] } else { [alice, bob] };
+        lab.under_way(from, WINDOW, &to)
+    });
+    for (from, id, other) in [(alice, first, carol), (carol, second, alice)] {
+        for part in 0..16 {
+            lab.ask(from, send(id, part * 64 * KIB, 64 * KIB));
+        }
+        lab.ask(other, ack(id, WINDOW));
+        lab.ask(from, end(id, WINDOW));
+    }
+    for (from, id) in [(alice, first), (carol, second)] {
+        for part in 1..=16 {
+            assert_eq!(lab.wait(5 * SECOND), [], "{part} of {id}");
+            let offset = part * 64 * KIB;
+            assert_eq!(lab.ask(bob, ack(id, offset)), [to_one(from, Event::Ack { id, offset })]);
+        }
+    }
+}
+
+#[test]
+fn who_gets_one_file_and_holds_up_another_is_dropped_from_that() {
+    let (mut lab, [alice, bob]) = Lab::new(&Limits::default(), ["alice", "bob"]);
+    let [stuck, moving] = [(); 2].map(|()| lab.under_way(alice, 4 * WINDOW, &[bob]));
+    lab.ask(alice, send(stuck, 0, 64 * KIB));
+    for part in 0..3 {
+        lab.ask(alice, send(moving, part * 64 * KIB, 64 * KIB));
+        lab.ask(bob, ack(moving, (part + 1) * 64 * KIB));
+        let waited = lab.wait(4 * SECOND);
+        match part {
+            0 | 1 => assert_eq!(waited, []),
+            // What came before it was sent earlier, so it is not that line that is slow.
+            _ => assert_eq!(waited[0].1, abort(stuck, "you did not take it for 10s")),
+        }
+    }
+    assert_eq!(lab.ask(alice, send(moving, 3 * 64 * KIB, 64 * KIB)).len(), 1);
+}
+
+#[test]
+fn who_sends_several_files_over_a_slow_line_sends_one_after_the_other() {
+    let (mut lab, [alice, bob]) = Lab::new(&Limits::default(), ["alice", "bob"]);
+    let [first, second] = [(); 2].map(|()| lab.under_way(alice, WINDOW, &[bob]));
+    for part in 0..16 {
+        assert_eq!(lab.wait(5 * SECOND), [], "{part}");
+        lab.ask(alice, send(first, part * 64 * KIB, 64 * KIB));
+        lab.ask(bob, ack(first, (part + 1) * 64 * KIB));
+    }
+    assert_eq!(lab.ask(alice, send(second, 0, 64 * KIB)).len(), 1);
+}
+
+#[test]
 fn a_sender_of_whom_nothing_comes_gives_it_up() {
     let (mut lab, [alice, bob]) = Lab::new(&Limits::default(), ["alice", "bob"]);
     let id = lab.under_way(alice, 4 * WINDOW, &[bob]);
@@ -417,7 +471,7 @@ fn what_a_sender_may_not_do() {
 fn nothing_is_sent_before_all_have_answered() {
     let (mut lab, [alice, bob]) = Lab::new(&Limits::default(), ["alice", "bob"]);
     let id = lab.offer(alice, 4096);
-    let why = abort(id, "it was sent before all had answered");
+    let why = abort(id, "it was sent before its turn");
     assert_eq!(lab.ask(alice, send(id, 0, 4096)), [(vec![bob, alice], why)]);
 }
 
