@@ -188,7 +188,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say("- The server reads all that it relays. It does so in every stage.")?;
     guide.say("Stages 4 and 5 are not in this workspace yet.")?;
 
-    guide.farewell(&["alice", "bob"], PRIVATE, true)?;
+    guide.farewell(&["alice", "bob"], &[], PRIVATE, true)?;
     Ok(())
 }
 

@@ -204,7 +204,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     // A panic there has been reported by the panic itself.
     let _ = server.join();
     guide.silence()?;
-    guide.farewell(&["alice"], SAID, false)?;
+    guide.farewell(&["alice"], &[], SAID, false)?;
     guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
 }
