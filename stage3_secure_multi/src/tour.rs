@@ -223,9 +223,9 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say(
         "- Nobody proves who they are. Somebody in the middle can hold one handshake with alice \
          and one with the server, and read and rewrite everything, under GCM too; only the \
-         fingerprints differ. Stage 5: a key that clients know.",
+         fingerprints differ. Stage 5 will have a key that clients know.",
     )?;
-    guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
+    guide.say("- A name proves nothing: the first to take it has it. Stage 5 will have passwords.")?;
     guide.say("- The server reads all that it relays, in every stage; but for @secret.")?;
     guide.say("- Lengths and times are there to see, in every stage.")?;
 
