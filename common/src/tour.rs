@@ -408,7 +408,12 @@ impl Guide {
     ///
     /// # Errors
     /// If nobody is called so.
-    pub fn chunks(&mut self, from: &str, to: &str, id: u32) -> io::Result<Vec<(Chunk, Vec<usize>)>> {
+    pub fn chunks(
+        &mut self,
+        from: &str,
+        to: &str,
+        id: u32,
+    ) -> io::Result<Vec<(Chunk, Vec<usize>)>> {
         let (from, to) = (self.port(from)?, self.port(to)?);
         Ok(chunks(self.wire.frames(from, to), id))
     }

@@ -103,7 +103,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.types(&carol, "@refuse 1")?;
     guide.wire("carol", "server", "refuse")?;
     guide.sees(&alice)?;
-    guide.say("All have answered (30 seconds of silence refuse, too), so alice is told to go on:")?;
+    guide
+        .say("All have answered (30 seconds of silence refuse, too), so alice is told to go on:")?;
     guide.wire("server", "alice", "\"go\"")?;
     guide.sees(&alice)?;
 
@@ -159,7 +160,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     overtaken(guide, &said)?;
 
     guide.step("Acknowledgements")?;
-    guide.say("While the picture came, bob's client said what it had on the disk, now and then:")?;
+    guide
+        .say("While the picture came, bob's client said what it had on the disk, now and then:")?;
     guide.wire("bob", "server", "\"ack\"")?;
     guide.wire("server", "alice", "\"ack\"")?;
     guide.say(
