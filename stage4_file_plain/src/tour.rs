@@ -166,9 +166,9 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.wire("server", "alice", "\"ack\"")?;
     guide.say(
         "alice's client is never more than a window of 1,048,576 bytes ahead of that. So no more \
-         than this waits for bob in the server, however slow he is: the queue of the chunks needs \
-         no other bound, and no thread of the server ever waits for it. With several takers, alice \
-         is told the smallest offset: a file is as fast as the slowest who takes it.",
+         than this of a file waits in the server, however slow bob is: his queue for chunks needs \
+         no other bound, and no thread of the server ever waits for room in it. With several \
+         takers, alice is told the smallest offset: a file is as fast as the slowest of them.",
     )?;
 
     guide.step("A name that wants out of the folder")?;

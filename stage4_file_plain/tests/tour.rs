@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use suite::tour;
+use suite::tour::Frame;
 use suite::tour::Tour;
 use suite::tour::contains;
 
@@ -93,12 +94,12 @@ fn an_eavesdropper_finds_the_checksums_of_what_he_carved() {
 fn the_message_was_sent_after_the_file_and_written_to_bob_before_its_end() {
     let tour = take();
     let (flows, [alice, bob, server]) = (tour.flows(), ports(&tour));
-    let is_said = |(_, body): &(u8, Vec<u8>)| contains(body, SAID.as_bytes());
-    let is_chunk = |(kind, body): &&(u8, Vec<u8>)| *kind == 0x11 && body[..4] == [0, 0, 0, 2];
+    let is_said = |(_, body): &Frame| contains(body, SAID.as_bytes());
+    let is_chunk = |(kind, body): &&Frame| *kind == 0x11 && body[..4] == [0, 0, 0, 2];
     let around = |hop| {
-        let frames: &Vec<(u8, Vec<u8>)> = &flows[&hop];
+        let frames: &Vec<Frame> = &flows[&hop];
         let said = frames.iter().position(is_said).unwrap();
-        let chunks = |frames: &[(u8, Vec<u8>)]| frames.iter().filter(is_chunk).count();
+        let chunks = |frames: &[Frame]| frames.iter().filter(is_chunk).count();
         (chunks(&frames[..said]), chunks(&frames[said..]))
     };
     assert_eq!(around((alice, server)), (15, 0));

@@ -13,6 +13,7 @@ use suite::records;
 use suite::records::Direction;
 use suite::records::Record;
 use suite::tour;
+use suite::tour::Frame;
 use suite::tour::Tour;
 
 const PLANNED: &str = "The meeting is at noon, behind the library.\n";
@@ -33,7 +34,7 @@ fn opened(tour: &Tour) -> Vec<Direction> {
 }
 
 /// The frames in records that open.
-fn within(direction: &Direction) -> Vec<(u8, Vec<u8>)> {
+fn within(direction: &Direction) -> Vec<Frame> {
     let frames = direction.records.iter().filter_map(|record| record.within.as_ref().ok());
     let frames = frames.filter_map(|frame| frame.split_first());
     frames.map(|(kind, body)| (*kind, body.to_vec())).collect()
@@ -151,7 +152,7 @@ fn an_eavesdropper_finds_nothing() {
         assert_eq!(tour.packets_with(words.as_bytes()), [0_usize; 0], "{words}");
         assert!(within.contains(words), "{words} was sent");
     }
-    let is_chunk = |(kind, _): &(u8, Vec<u8>)| *kind == 0x11;
+    let is_chunk = |(kind, _): &Frame| *kind == 0x11;
     assert!(!tour.flows().values().flatten().any(is_chunk));
     assert!(tour.text().contains("\"meeting\", \"plan.txt\", \"sha256\". No chunk, no word."));
 }

@@ -36,6 +36,9 @@ pub struct Packet {
     pub payload: Vec<u8>,
 }
 
+/// A frame of a capture: kind and body.
+pub type Frame = (u8, Vec<u8>);
+
 /// A frame that a tour shows.
 pub struct Shown {
     /// The line above its bytes.
@@ -96,9 +99,9 @@ impl Tour {
         fs::read(self.file.with_file_name(name)).expect("the file")
     }
 
-    /// All frames, kind and body, by the ports from which and to which they went.
+    /// All frames, by the ports from which and to which they went.
     #[must_use]
-    pub fn flows(&self) -> BTreeMap<(u16, u16), Vec<(u8, Vec<u8>)>> {
+    pub fn flows(&self) -> BTreeMap<(u16, u16), Vec<Frame>> {
         let mut flows = BTreeMap::<_, Vec<u8>>::new();
         for Packet { from, to, payload } in self.packets.values() {
             flows.entry((*from, *to)).or_default().extend_from_slice(payload);
@@ -177,8 +180,8 @@ impl Tour {
     }
 }
 
-/// The frames of a stream, by the protocol's page: kind and body.
-fn frames(mut stream: &[u8]) -> Vec<(u8, Vec<u8>)> {
+/// The frames of a stream, by the protocol's page.
+fn frames(mut stream: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some((length, rest)) = stream.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length");
@@ -196,7 +199,7 @@ fn frames(mut stream: &[u8]) -> Vec<(u8, Vec<u8>)> {
 /// # Panics
 /// If they do not.
 #[must_use]
-pub fn file(frames: &[(u8, Vec<u8>)], number: u32) -> Vec<u8> {
+pub fn file(frames: &[Frame], number: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (_, body) in frames.iter().filter(|(kind, _)| *kind == 0x11) {
         if body[..4] == number.to_be_bytes() {
