@@ -160,8 +160,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     overtaken(guide, &said)?;
 
     guide.step("Acknowledgements")?;
-    guide
-        .say("While the picture came, bob's client said what it had on the disk, now and then:")?;
+    guide.say("While the picture came, bob's client said what it had written, now and then:")?;
     guide.wire("bob", "server", "\"ack\"")?;
     guide.wire("server", "alice", "\"ack\"")?;
     guide.say(
