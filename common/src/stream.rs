@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use socket2::Domain;
 use socket2::Protocol;
+use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
@@ -316,6 +317,16 @@ impl Listener {
         let wake = Arc::new(Mutex::new(Some(wake)));
         let stop = Stop { stopped: Arc::default(), address, wake };
         Ok(Listener { tcp, stop, capture })
+    }
+
+    /// Lets the system keep about so many bytes of what is written to a connection, and not as many
+    /// as it likes: so a tour can show what waits in a queue of ours.
+    ///
+    /// # Errors
+    /// If the system does not.
+    pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        // A connection has it from its listener.
+        SockRef::from(&self.tcp).set_send_buffer_size(bytes)
     }
 
     /// Where it listens, with the real port.

@@ -7,11 +7,13 @@
 mod hex;
 #[cfg(feature = "crypto")]
 mod keys;
+mod narrow;
 mod tamper;
 mod wire;
 
 #[cfg(feature = "crypto")]
 pub use keys::Keys;
+pub use narrow::Narrow;
 pub use tamper::Tamper;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ use std::mem;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::path;
 use std::path::PathBuf;
 use std::process;
 use std::process::ExitCode;
@@ -46,6 +49,7 @@ use crate::command::Table;
 use crate::face;
 use crate::face::Face;
 use crate::face::Input;
+use crate::files::Chunk;
 use crate::frame;
 use crate::limits::Limits;
 use crate::logging;
@@ -65,7 +69,7 @@ const NAMES: usize = 5;
 const INDENT: &str = "   ";
 /// What stands for the server where a name is asked for.
 const SERVER: &str = "server";
-/// Nobody is asked whether they are there while a lecturer talks.
+/// Nobody is asked whether they are there, and no file waits too long, while a lecturer talks.
 const LECTURE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most bytes that [`one_read`] returns.
 const READ: usize = 4096;
@@ -161,6 +165,8 @@ impl Guide {
     pub fn new(stage: &'static str, wait: bool) -> io::Result<Guide> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let folder = env::temp_dir().join(format!("{stage}-tour-{}-{now}", process::id()));
+        // So that it stays the same when somebody enters it.
+        let folder = path::absolute(folder)?;
         fs::create_dir(&folder)?;
         let file = folder.join("tour.pcapng");
         let (capture, wire) = Wire::tap(&file)?;
@@ -196,6 +202,15 @@ impl Guide {
         let listener = Listener::bind(any, Some(self.capture.clone()))?;
         self.ports.insert(SERVER, listener.address().port());
         Ok(listener)
+    }
+
+    /// Goes into the tour's folder for the rest of this process, so that files that are sent and
+    /// received are there, under short names.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub fn enter(&self) -> io::Result<()> {
+        env::set_current_dir(self.beside("."))
     }
 
     /// The tour's title, above all steps.
@@ -264,6 +279,12 @@ impl Guide {
     /// As [`Guide::step`].
     pub fn copy(&mut self, line: impl Display) -> io::Result<()> {
         self.line(format_args!("{INDENT}{INDENT}{line}"))
+    }
+
+    /// Shows what somebody is to type, when this is over.
+    fn types_there(&mut self, name: &str, line: &str) -> io::Result<()> {
+        let name = self.style.name(name);
+        self.copy(format_args!("{name}> {line}"))
     }
 
     /// Lets somebody type a line.
@@ -366,7 +387,7 @@ impl Guide {
         let route = self.route(from, to);
         self.line(format_args!("{INDENT}{route}, {}: {size} bytes", numbers(&frame.packets)))?;
         self.rows(&hex::parts(&frame.bytes, parts, self.style))?;
-        Ok(frame.bytes.get(frame::HEADER + 1..).unwrap_or_default().to_vec())
+        Ok(frame.body().to_vec())
     }
 
     /// The body of the next frame from one to the other that is wanted; nobody is shown it.
@@ -379,7 +400,47 @@ impl Guide {
         is_wanted: impl Fn(u8, &[u8]) -> bool,
     ) -> io::Result<Vec<u8>> {
         let frame = self.next_that(from, to, is_wanted)?;
-        Ok(frame.bytes.get(frame::HEADER + 1..).unwrap_or_default().to_vec())
+        Ok(frame.body().to_vec())
+    }
+
+    /// The chunks that have crossed so far from one to the other of the file with this number, each
+    /// with its packets.
+    ///
+    /// # Errors
+    /// If nobody is called so.
+    pub fn chunks(
+        &mut self,
+        from: &str,
+        to: &str,
+        id: u32,
+    ) -> io::Result<Vec<(Chunk, Vec<usize>)>> {
+        let (from, to) = (self.port(from)?, self.port(to)?);
+        Ok(chunks(self.wire.frames(from, to), id))
+    }
+
+    /// The packets of the records that have crossed so far from one to the other, and the bytes of
+    /// each record on the wire.
+    ///
+    /// # Errors
+    /// If nobody is called so.
+    pub fn records(&mut self, from: &str, to: &str) -> io::Result<Vec<(Vec<usize>, usize)>> {
+        let (from, to) = (self.port(from)?, self.port(to)?);
+        let frames = self.wire.frames(from, to).into_iter();
+        let records = frames.filter(|frame| frame.kind() == Some(frame::RECORD));
+        Ok(records.map(|record| (record.packets, record.bytes.len())).collect())
+    }
+
+    /// What somebody who has only the capture's file carves out of it: the bytes of all chunks with
+    /// this number that went from one to the other, put together by their offsets.
+    ///
+    /// # Errors
+    /// If nobody is called so, or the file cannot be read.
+    pub fn carve(&self, from: &str, to: &str, id: u32) -> io::Result<Vec<u8>> {
+        let (from, to) = (self.port(from)?, self.port(to)?);
+        let packets = wire::packets(&fs::read(&self.file)?, 0);
+        let mut chunks = chunks(wire::frames(&packets, from, to), id);
+        chunks.sort_by_key(|(chunk, _)| chunk.offset());
+        Ok(chunks.iter().flat_map(|(chunk, _)| chunk.bytes().to_vec()).collect())
     }
 
     /// Shows bytes in rows, with their text beside them.
@@ -496,12 +557,18 @@ impl Guide {
         Ok(found)
     }
 
-    /// The last page: how these people chat, and what is in the capture: words that a filter finds,
-    /// or that it does not find any more.
+    /// The last page: how these people chat and what some of them type, and what is in the capture:
+    /// words that a filter finds, or that it does not find any more.
     ///
     /// # Errors
     /// As [`Guide::step`].
-    pub fn farewell(&mut self, people: &[&str], words: &str, found: bool) -> io::Result<()> {
+    pub fn farewell(
+        &mut self,
+        people: &[&str],
+        typed: &[(&str, &str)],
+        words: &str,
+        found: bool,
+    ) -> io::Result<()> {
         let (stage, file) = (self.stage, self.file.display().to_string());
         self.step("Now you")?;
         self.say("Each in a terminal of its own:")?;
@@ -509,13 +576,16 @@ impl Guide {
         for name in people {
             self.copy(format_args!("cargo run -p {stage} -- client --name {name}"))?;
         }
+        for (name, line) in typed {
+            self.types_there(name, line)?;
+        }
         self.line("")?;
         self.say("The capture of this tour:")?;
         self.copy(file)?;
         self.say(if found {
             "Open it in Wireshark and filter for"
         } else {
-            "Open it in Wireshark. What found a private message in stage 1 finds nothing here:"
+            "Open it in Wireshark. What finds something in plaintext finds nothing here:"
         })?;
         self.copy(format_args!("frame contains \"{words}\""))?;
         self.say("Or follow a whole conversation: right-click a packet, Follow, TCP Stream.")?;
@@ -551,10 +621,8 @@ impl Guide {
         to: &str,
         is_wanted: impl Fn(u8, &[u8]) -> bool,
     ) -> io::Result<wire::Crossed> {
-        let is_wanted = |frame: &wire::Crossed| {
-            let payload = frame.bytes.get(frame::HEADER..).unwrap_or_default();
-            payload.split_first().is_some_and(|(kind, body)| is_wanted(*kind, body))
-        };
+        let is_wanted =
+            |frame: &wire::Crossed| frame.kind().is_some_and(|kind| is_wanted(kind, frame.body()));
         let (from, to) = (self.port(from)?, self.port(to)?);
         let shown = self.shown.entry((from, to)).or_default();
         let (index, frame) = self.wire.find(|packets| {
@@ -606,9 +674,17 @@ impl Guide {
 #[derive(Debug, Default)]
 pub struct Pieces(Annotator);
 
-/// The limits of a server that is shown: it asks nobody whether they are still there.
+/// The limits of a server that is shown: it asks nobody whether they are still there, and has all
+/// the time for files.
 pub fn limits() -> Limits {
-    Limits { ping_after: LECTURE, close_after: 2 * LECTURE, ..Limits::default() }
+    Limits {
+        ping_after: LECTURE,
+        close_after: 2 * LECTURE,
+        answer_within: LECTURE,
+        progress_within: LECTURE,
+        settle_within: LECTURE,
+        ..Limits::default()
+    }
 }
 
 /// `payload` as a frame, for a client made by hand.
@@ -665,6 +741,13 @@ pub fn numbers(packets: &[usize]) -> String {
             format!("packets {first} and {last}")
         }
     }
+}
+
+/// The chunks of the file with this number among frames, each with its packets.
+fn chunks(frames: Vec<wire::Crossed>, id: u32) -> Vec<(Chunk, Vec<usize>)> {
+    let chunks = frames.into_iter().filter(|frame| frame.kind() == Some(frame::CHUNK));
+    let chunks = chunks.filter_map(|frame| Some((Chunk::read(frame.body()).ok()?, frame.packets)));
+    chunks.filter(|(chunk, _)| chunk.id() == id).collect()
 }
 
 fn contains(bytes: &[u8], words: &str) -> bool {
@@ -732,10 +815,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_pinged_while_a_lecturer_talks() {
+    fn nobody_is_pinged_and_no_file_given_up_while_a_lecturer_talks() {
         let (shown, limits) = (limits(), Limits::default());
         assert!(shown.ping_after >= Duration::from_secs(3600) && limits.ping_after < LECTURE);
         assert!(shown.close_after > shown.ping_after);
+        for within in [shown.answer_within, shown.progress_within, shown.settle_within] {
+            assert!(within >= Duration::from_secs(3600));
+        }
     }
 
     #[test]

@@ -196,15 +196,15 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say(
         "- Nobody proves who they are. Somebody in the middle can hold one handshake with alice \
          and one with the server, and read and rewrite everything, under GCM too; only the \
-         fingerprints differ. Stage 5: a key that clients know.",
+         fingerprints differ. Stage 5 will have a key that clients know.",
     )?;
-    guide.say("- A name proves nothing. Stage 5: passwords.")?;
+    guide.say("- A name proves nothing. Stage 5 will have passwords.")?;
 
     stop.stop();
     // A panic there has been reported by the panic itself.
     let _ = server.join();
     guide.silence()?;
-    guide.farewell(&["alice"], SAID, false)?;
+    guide.farewell(&["alice"], &[], SAID, false)?;
     guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
 }

@@ -223,9 +223,11 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say(
         "- Nobody proves who they are. Somebody in the middle can hold one handshake with alice \
          and one with the server, and read and rewrite everything, under GCM too; only the \
-         fingerprints differ. Stage 5: a key that clients know.",
+         fingerprints differ. Stage 5 will have a key that clients know.",
     )?;
-    guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
+    guide.say(
+        "- A name proves nothing: the first to take it has it. Stage 5 will have passwords.",
+    )?;
     guide.say("- The server reads all that it relays, in every stage; but for @secret.")?;
     guide.say("- Lengths and times are there to see, in every stage.")?;
 
@@ -233,7 +235,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     // A panic there has been reported by the panic itself.
     let _ = server.join();
     guide.silence()?;
-    guide.farewell(&["alice", "bob"], PRIVATE, false)?;
+    guide.farewell(&["alice", "bob"], &[], PRIVATE, false)?;
     guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
 }

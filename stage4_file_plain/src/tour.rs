@@ -1,29 +1,50 @@
-//! The guided tour: a real server and three real clients in this process, on a free port.
+//! The guided tour: a real server and real clients in this process, on a free port.
 
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Result;
+use anyhow::ensure;
+use common::files;
+use common::files::CHUNK;
 use common::frame;
+use common::hex::hex;
 use common::message;
 use common::message::Request;
 use common::stream::Stream;
 use common::tour;
 use common::tour::Actor;
 use common::tour::Guide;
-use common::tour::Pieces;
+use common::tour::Narrow;
+use storage::Next;
+use storage::Source;
 
 use crate::client;
 use crate::commands;
 use crate::connection::Settings;
 use crate::server;
 
-/// What is said in private and in a group; whoever sees the wire reads both.
-const PRIVATE: &str = "keep it secret";
-const GROUP: &str = "just us";
+/// A small file, and what is in it.
+const PLAN: &str = "plan.txt";
+const PLANNED: &str = "The meeting is at noon, behind the library.\n";
+/// A larger one: a grey picture of so many points.
+const PICTURE: &str = "picture.bmp";
+const WIDTH: u32 = 960;
+const HEIGHT: u32 = 1000;
+/// What is said while the larger one is on its way.
+const SAID: &str = "look at the picture";
+/// A name that is none.
+const OUTSIDE: &str = "../../evil";
+/// The parts of a chunk.
+const PARTS: &[(usize, &str)] =
+    &[(4, "the number of the file"), (8, "where in the file"), (0, "bytes of the file")];
+/// What the system may keep of what the server writes to one client.
+const BUFFER: usize = 64 * 1024;
 
 /// Shows the stage; with `step` it waits for Enter before each step.
 pub fn run(step: bool) -> Result<ExitCode> {
@@ -33,171 +54,271 @@ pub fn run(step: bool) -> Result<ExitCode> {
 }
 
 fn script(guide: &mut Guide) -> Result<()> {
-    guide.title("Stage 1 of 5, a relay in plaintext: the guided tour")?;
+    guide.title("Stage 4 of 5, files in plaintext: the guided tour")?;
     guide.say(
         "A server and three clients, alice, bob and carol, run in this one process: the real \
-         ones, over real TCP sockets of this machine. Every packet named below is in a capture \
-         that you can open in Wireshark at the end.",
+         ones, over real TCP sockets of this machine. All files are in a temporary folder of \
+         their own. Every packet named below is in a capture that you can open in Wireshark at \
+         the end.",
     )?;
+    guide.enter()?;
+    fs::write(PLAN, PLANNED)?;
+    fs::write(PICTURE, picture())?;
 
     guide.step("A server listens, and three people join")?;
     let listener = guide.listen()?;
+    listener.set_send_buffer(BUFFER)?;
     let (address, stop) = (listener.address(), listener.stop());
     let server =
         thread::spawn(move || server::run(&listener, &Settings::default(), &tour::limits()));
-    guide.say(&format!("The server listens on {address}. alice's client connects and says:"))?;
     let alice = join(guide, "alice", address)?;
-    guide.wire("alice", "server", "hello")?;
-    guide.say(
-        "That is a frame: 4 bytes of length, 1 byte for the kind of what follows, and here a \
-         message in JSON.",
-    )?;
-    guide.sees(&alice)?;
-    let bob = join(guide, "bob", address)?;
-    guide.sees(&bob)?;
-    guide.sees(&alice)?;
+    // bob's line can be stopped; nobody does so yet.
+    let line = Narrow::before(address)?;
+    let bob = join(guide, "bob", line.address)?;
     let carol = join(guide, "carol", address)?;
-    guide.sees(&carol)?;
-    guide.sees(&bob)?;
-    guide.sees(&alice)?;
-
-    guide.step("alice says something to the room")?;
-    guide.types(&alice, "who comes to the lab?")?;
-    guide.wire("alice", "server", "comes")?;
-    guide.say("The server passes it on to each of the others, and adds who said it:")?;
-    guide.wire("server", "bob", "comes")?;
-    guide.sees(&bob)?;
-    guide.sees(&carol)?;
-
-    guide.step("bob writes to alice alone")?;
-    guide.types(&bob, &format!("@alice {PRIVATE}"))?;
-    guide.wire("bob", "server", PRIVATE)?;
-    guide.sees(&bob)?;
-    guide.sees(&alice)?;
-    guide.types(&carol, "@names")?;
-    guide.sees(&carol)?;
+    for (actor, others) in [(&alice, 2), (&bob, 1)] {
+        (0..others).try_for_each(|_| guide.sees(actor))?;
+    }
     guide.say(
-        "The answer to her question is the next thing that carol sees: the private message never \
-         came to her. That is the server's promise, not the wire's.",
+        "The chat is that of stage 1, and so is the connection. New is what a person can type: \
+         @send, @accept, @refuse, @cancel.",
     )?;
 
-    guide.step("alice makes a group with carol, and writes to it")?;
-    guide.types(&alice, "@group set team carol")?;
-    guide.sees(&alice)?;
-    guide.sees(&carol)?;
-    guide.types(&alice, &format!("@group send team {GROUP}"))?;
-    guide.wire("server", "carol", GROUP)?;
+    guide.step("alice offers a file")?;
+    guide.types(&alice, &format!("@send {PLAN}"))?;
+    guide.wire("alice", "server", "offer")?;
+    guide.say(
+        "An offer is a message like any other. The name is a label, and the size is a claim: that \
+         is all that anybody is told. The server gives the file a number and asks the others:",
+    )?;
+    guide.wire("server", "bob", "offer")?;
+    guide.sees(&bob)?;
     guide.sees(&carol)?;
     guide.sees(&alice)?;
 
-    guide.step("carol comes back with a bare socket")?;
-    guide.types(&carol, "@quit")?;
-    // Out of the group, and out of the room.
+    guide.step("bob takes it, carol does not")?;
+    guide.types(&bob, "@accept 1")?;
+    guide.wire("bob", "server", "accept")?;
+    guide.sees(&bob)?;
+    guide.types(&carol, "@refuse 1")?;
+    guide.wire("carol", "server", "refuse")?;
     guide.sees(&alice)?;
+    guide
+        .say("All have answered (30 seconds of silence refuse, too), so alice is told to go on:")?;
+    guide.wire("server", "alice", "\"go\"")?;
+    guide.sees(&alice)?;
+
+    guide.step("The file, and its end")?;
+    guide.parts(("alice", "server"), is_chunk, PARTS)?;
+    guide.say(
+        "A chunk: a frame of a kind of its own, with at most 65,536 bytes of the file. It is no \
+         JSON, for which bytes would have to be written as text. Then the end:",
+    )?;
+    guide.wire("alice", "server", "\"end\"")?;
+    guide.say(
+        "The SHA-256 of all bytes: a checksum. The server reads neither file nor checksum, and \
+         passes both on as they are:",
+    )?;
+    guide.wire("server", "bob", PLANNED.trim_end())?;
+    guide.say(
+        "bob's client writes what comes into a hidden part file, and hashes it. When the size \
+         and the checksum are right, the file gets its name, unless something has that name \
+         already: then one with a number.",
+    )?;
+    guide.wire("bob", "server", "\"received\"")?;
+    guide.sees(&bob)?;
+    guide.wire("server", "alice", "\"received\"")?;
+    guide.wire("server", "alice", "\"done\"")?;
+    guide.sees(&alice)?;
+    guide.sees(&alice)?;
+
+    guide.step("A message overtakes a larger file")?;
+    let size = fs::metadata(PICTURE)?.len();
+    guide.say(&format!(
+        "alice sends bob a picture of {size} bytes, in chunks of {CHUNK}. As soon as he has \
+         accepted it, bob's line gets stuck: nothing more comes through to him.",
+    ))?;
+    guide.types(&alice, &format!("@send {PICTURE} bob"))?;
     guide.sees(&alice)?;
     guide.sees(&bob)?;
+    line.stop();
+    guide.types(&bob, "@accept 2")?;
+    guide.sees(&bob)?;
+    guide.sees(&alice)?;
+    // Until it has ended, so that all of it is at the server.
+    guide.crosses("alice", "server", "\"end\"")?;
+    guide.types(&alice, SAID)?;
+    let said = guide.crosses("alice", "server", SAID)?;
+    guide.sees(&carol)?;
+    guide.say("carol has read it. Now bob's line works again:")?;
+    line.go_on();
+    guide.sees(&bob)?;
+    guide.sees(&bob)?;
+    for _ in ["bob has it", "it is sent"] {
+        guide.sees(&alice)?;
+    }
+    overtaken(guide, &said)?;
+
+    guide.step("Acknowledgements")?;
+    guide.say("While the picture came, bob's client said what it had written, now and then:")?;
+    guide.wire("bob", "server", "\"ack\"")?;
+    guide.wire("server", "alice", "\"ack\"")?;
     guide.say(
-        "No client this time: this tour holds a TCP socket in her place and puts the bytes into \
-         it by hand. Her hello, written with one write():",
+        "alice's client is never more than a window of 1,048,576 bytes ahead of that. So no more \
+         than this of a file waits in the server, however slow bob is: his queue for chunks needs \
+         no other bound, and no thread of the server ever waits for room in it. With several \
+         takers, alice is told the smallest offset: a file is as fast as the slowest of them.",
     )?;
+
+    guide.step("A name that wants out of the folder")?;
+    guide.say("mallory has no client: this tour puts the bytes into a socket by hand.")?;
     let mut socket = TcpStream::connect(address)?;
-    // Each write() goes out at once, as it does in the clients.
     socket.set_nodelay(true)?;
-    guide.meets("carol")?;
-    socket.write_all(&tour::framed(&message::hello(&"carol".parse()?))?)?;
-    guide.wire("carol", "server", "hello")?;
-    guide.sees(&alice)?;
+    guide.meets("mallory")?;
+    socket.write_all(&tour::framed(&message::hello(&"mallory".parse()?))?)?;
     guide.sees(&bob)?;
-    guide.say("To the server she is a client like any other.")?;
-    let mut frames = frame::Reader::new(&socket, "server");
-    // The welcome, and that she joined; nothing else is on its way to her.
-    for _ in 0..2 {
-        frames.read()?;
-    }
-
-    guide.step("Three write()s, one read(): TCP joins")?;
-    guide.say("Nobody reads carol's socket for a while. Meanwhile alice goes on:")?;
-    let mut packets = Vec::new();
-    for text in ["one", "two", "three"] {
-        guide.types(&alice, text)?;
-        // The next one only when the server has written this one.
-        packets.extend(guide.crosses("server", "carol", text)?);
-        guide.skips(&bob)?;
-    }
-    let bytes = tour::one_read(&socket, packets.len())?;
-    guide.say(&format!(
-        "The server wrote to carol {} times: {}. Her one read() now returns {} bytes, {} frames:",
-        packets.len(),
-        tour::numbers(&packets),
-        bytes.len(),
-        tour::count(&bytes),
-    ))?;
-    guide.frames(&bytes)?;
-    guide.say("TCP keeps the order of bytes, and nothing of how they were written.")?;
-
-    guide.step("Two messages in three write()s: TCP splits")?;
-    guide.say("carol answers, cut where nothing ends. The server's read()s return:")?;
-    let [first, second] = ["no lab today", "sorry"].map(|text| Request::Say { text: text.into() });
-    let [first, second] = [first, second].map(|request| tour::framed(&message::encode(&request)));
-    let stream = [first?, second?].concat();
-    let (start, rest) = stream.split_at(2);
-    let (middle, rest) = rest.split_at(21);
-    let mut pieces = Pieces::default();
-    for piece in [start, middle, rest] {
-        socket.write_all(piece)?;
-        // The next one only when the server has read this one.
-        let mut left = piece.len();
-        while left > 0 {
-            left = left.saturating_sub(guide.piece("carol", &mut pieces)?);
-        }
-    }
-    guide.sees(&bob)?;
-    guide.sees(&bob)?;
-    let said = guide.crosses("carol", "server", "no lab today")?;
-    let told = guide.crosses("server", "bob", "no lab today")?;
-    guide.say(&format!(
-        "The first message came in {}; only then did the server tell bob, in {}. TCP knows no \
-         messages: a program itself has to say where one ends. Hence the length.",
-        tour::numbers(&said),
-        tour::numbers(&told),
-    ))?;
+    let to = Some("bob".to_owned());
+    let offer = Request::Offer { to, name: OUTSIDE.to_owned(), size: 4 };
+    socket.write_all(&tour::framed(&message::encode(&offer))?)?;
+    guide.wire("mallory", "server", "offer")?;
+    guide.wire("server", "mallory", "not-offered")?;
     drop(socket);
+    guide.sees(&bob)?;
+    guide.say(
+        "bob was not even asked. His client would have refused, too: it trusts the server no \
+         more than mallory. What is no name is refused and never repaired, so a name is the same \
+         for everybody.",
+    )?;
 
-    guide.step("What an eavesdropper reads")?;
+    guide.step("What an eavesdropper has: the files")?;
     stop.stop();
     // A panic there has been reported by the panic itself.
     let _ = server.join();
     guide.silence()?;
     guide.say(
-        "Whoever saw the wire has what is in the capture, and looks for text in its raw packets, \
-         as `strings` does. By number of the packet, the message for alice alone:",
+        "Whoever saw the wire has what is in the capture: he takes the chunks of a file, puts \
+         them together by their offsets, and has the file. To be sure he computes its SHA-256 and \
+         looks for that in the packets, too.",
     )?;
-    guide.eavesdrop(PRIVATE)?;
-    guide.say("and the one for the group:")?;
-    guide.eavesdrop(GROUP)?;
+    for (id, name) in [(1, PLAN), (2, PICTURE)] {
+        let carved = format!("carved-{name}");
+        fs::write(&carved, guide.carve("alice", "server", id)?)?;
+        let sum = hex(&checksum(Path::new(&carved))?);
+        let size = fs::metadata(&carved)?.len();
+        guide.say(&format!("{carved} has {size} bytes; its SHA-256 by number of the packet:"))?;
+        let found = guide.eavesdrop(&sum)?;
+        ensure!(found == 2, "the end of {name} is in the capture {found} times");
+    }
     guide.say(
-        "To the server, and from it to everyone who gets it, the sender among them: each hop is \
-         plaintext.",
+        "The same files, to the bit: alice's own checksum says so. It is there to find damage; it \
+         hides nothing, and proves nothing to somebody who has to believe it: whoever can change \
+         the file on its way can change the checksum behind it.",
     )?;
 
     guide.step("What is still broken here, and where it is mended")?;
-    guide.say("- Whoever sees the wire reads everything. Stage 3 encrypts each hop.")?;
-    guide.say("- Whoever sits in the middle changes it, in stage 3 too. Stage 5 notices.")?;
-    guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
-    guide.say("- Nor does the server prove who it is. Stage 5: a key that clients know.")?;
-    guide.say("- The server reads all that it relays. It does so in every stage.")?;
-    guide.say("Stages 4 and 5 are not in this workspace yet.")?;
+    guide.say("- Whoever sees the wire has every file. Stage 5 encrypts each hop.")?;
+    guide.say(
+        "- Whoever can change what is on the wire exchanges file and checksum, and nobody notices. \
+         Stage 5 does, with --cipher aes-256-gcm.",
+    )?;
+    guide.say("- A name proves nothing: a file \"from alice\" is from whoever took the name.")?;
+    guide.say("- The server reads, and could change, all that it relays, in every stage.")?;
+    guide.say("- What is in a file nobody checks: a program from a stranger stays one.")?;
 
-    guide.farewell(&["alice", "bob"], PRIVATE, true)?;
+    guide.farewell(
+        &["alice", "bob"],
+        &[("alice", "@send README.md bob"), ("bob", "@accept 1")],
+        "The meeting",
+        true,
+    )?;
+    guide.say("Beside it are the files, and carved-picture.bmp: open it with any viewer.")?;
     Ok(())
 }
 
-/// A client of `address` in a thread of its own.
+/// A client of `address` in a thread of its own, whose person is asked for each file.
 fn join(guide: &mut Guide, name: &'static str, address: SocketAddr) -> Result<Actor> {
-    let (actor, face) = Actor::new(name, commands());
+    let (actor, mut face) = Actor::new(name, commands());
+    face.files = files::Policy {
+        accept: files::Accept::Ask,
+        folder: "downloads".into(),
+        max: u64::from(u32::MAX),
+    };
     let stream = Stream::connect(&[address], None)?;
     guide.meets(name)?;
     let name = name.parse()?;
     thread::spawn(move || client::run(&stream, &Settings::default(), &name, face));
+    // Themselves, so that who comes next comes later.
+    guide.sees(&actor)?;
     Ok(actor)
+}
+
+/// Tells by the numbers of packets what the message, in packets `said`, has overtaken.
+fn overtaken(guide: &mut Guide, said: &[usize]) -> Result<()> {
+    let told = guide.crosses("server", "bob", SAID)?;
+    let first = told.first().copied().unwrap_or_default();
+    let span = |chunks: &[(files::Chunk, Vec<usize>)]| {
+        let mut packets = chunks.iter().flat_map(|(_, packets)| packets.clone());
+        let first = packets.next().unwrap_or_default();
+        format!("packets {first} to {}", packets.last().unwrap_or(first))
+    };
+    let sent = guide.chunks("alice", "server", 2)?;
+    let (before, after): (Vec<_>, Vec<_>) = guide
+        .chunks("server", "bob", 2)?
+        .into_iter()
+        .partition(|(_, packets)| packets.last().is_none_or(|last| *last < first));
+    guide.say(&format!(
+        "alice's client had sent the file first, {} chunks in {}, and then the message, in {}.",
+        sent.len(),
+        span(&sent),
+        tour::numbers(said),
+    ))?;
+    if after.is_empty() {
+        // What the system keeps for itself is its own affair.
+        return Ok(guide.say("This system had taken all of it, so nothing was left to overtake.")?);
+    }
+    guide.say(&format!(
+        "To bob the server wrote {} chunks, in {}; then the message, in {}; then the other {}, in \
+         {}. Each client has a queue with two lanes: what people say overtakes what files are made \
+         of, and nobody waits for a picture to read a sentence.",
+        before.len(),
+        span(&before),
+        tour::numbers(&told),
+        after.len(),
+        span(&after),
+    ))?;
+    Ok(())
+}
+
+fn is_chunk(kind: u8, _: &[u8]) -> bool {
+    kind == frame::CHUNK
+}
+
+/// The SHA-256 of a file.
+fn checksum(path: &Path) -> Result<files::Sha256> {
+    let (mut source, mut buffer) = (Source::open(path)?, vec![0; CHUNK]);
+    loop {
+        if let Next::End { sha256 } = source.next(&mut buffer)? {
+            return Ok(sha256);
+        }
+    }
+}
+
+/// A picture in shades of grey, as a BMP: headers of 14 and 40 bytes, 256 colours, a byte a point.
+fn picture() -> Vec<u8> {
+    let front: u32 = 14 + 40 + 4 * 256;
+    let mut bytes = b"BM".to_vec();
+    let file = [front + WIDTH * HEIGHT, 0, front];
+    // One plane of 8 bits a point; not compressed, of any size, 256 colours, all of them used.
+    let image = [40, WIDTH, HEIGHT, 1 | 8 << 16, 0, 0, 0, 0, 256, 0];
+    for number in file.into_iter().chain(image) {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend((0..=255).flat_map(|shade| [shade, shade, shade, 0]));
+    for y in 0..HEIGHT {
+        bytes.extend((0..WIDTH).map(|x| {
+            let [shade, ..] = (x ^ y).to_le_bytes();
+            shade
+        }));
+    }
+    bytes
 }

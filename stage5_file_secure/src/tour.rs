@@ -1,8 +1,11 @@
 //! The guided tour: a real server and real clients in this process, on a free port.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -10,6 +13,7 @@ use anyhow::ensure;
 use common::crypto;
 use common::crypto::suite::Allowed;
 use common::crypto::suite::Cipher;
+use common::files;
 use common::frame;
 use common::stream::Stream;
 use common::tour;
@@ -23,19 +27,34 @@ use crate::commands;
 use crate::connection::Settings;
 use crate::server;
 
-/// What is said to the room, and in private.
-const SAID: &str = "who comes to the lab?";
-const PRIVATE: &str = "keep it secret";
-/// What carol says, and what becomes of it: the last digit differs in one bit.
-const OWED: &str = "bob owes me 1";
-const CHANGED: &str = "bob owes me 9";
-/// Where that digit is, counted from the end of the record (`"}` follows it), and the bit.
-const DIGIT: (usize, u8) = (2, b'1' ^ b'9');
-/// The directions in the key log.
+/// What is to be known of this stage's handshake, for as long as it is that of stage 3.
+const HANDSHAKE: &str = "Stage 5 for now has stage 3's handshake: nobody proves who they are. \
+                         Whoever holds one handshake with alice and one with the server reads and \
+                         exchanges every file, with a checksum that is right, under GCM too; only \
+                         the fingerprints differ.";
+
+/// A file, and what is in it.
+const PLAN: &str = "plan.txt";
+const PLANNED: &str = "The meeting is at noon, behind the library.\n";
+/// A file of so many equal lines, the last of which is changed on its way.
+const DEBTS: &str = "debts.txt";
+const DEBT: &str = "bob owes carol 1\n";
+const LINES: usize = 120;
+/// Where its last digit is, counted from the end of the record (the end of the line follows it), and
+/// the bit by which 1 and 9 differ.
+const DIGIT: (usize, u8) = (1, b'1' ^ b'9');
+/// Only the record with that file's chunk is as long.
+const LONG: usize = 1000;
+/// The direction in the key log.
 const TO_SERVER: &str = "CHAT2_C2S";
-const TO_CLIENT: &str = "CHAT2_S2C";
 /// The parts of a record.
 const CFB: &[(usize, &str)] = &[(16, "IV"), (0, "ciphertext")];
+/// What the record of a chunk has beside the bytes of the file: length and kind, IV, kind, number
+/// and offset.
+const AROUND: usize = 5 + 16 + 1 + 4 + 8;
+
+/// For a part file to be removed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shows the stage; with `step` it waits for Enter before each step.
 pub fn run(step: bool) -> Result<ExitCode> {
@@ -45,150 +64,110 @@ pub fn run(step: bool) -> Result<ExitCode> {
 }
 
 fn script(guide: &mut Guide) -> Result<()> {
-    guide.title("Stage 5 of 5, an encrypted relay with files: the guided tour")?;
+    guide.title("Stage 5 of 5, encrypted files: the guided tour")?;
     guide.say(
         "A server and its clients run in this one process: the real ones, over real TCP sockets \
-         of this machine. They are those of stage 1, to the byte; what is new is what a \
-         connection is made of. Every packet named below is in a capture that you can open in \
-         Wireshark at the end.",
+         of this machine. They are those of stage 4, to the byte; the connection is that of stage \
+         3. All files are in a temporary folder of their own. Every packet named below is in a \
+         capture that you can open in Wireshark at the end.",
     )?;
+    guide.enter()?;
+    fs::write(PLAN, PLANNED)?;
+    fs::write(DEBTS, DEBT.repeat(LINES))?;
 
-    guide.step("alice says which cryptography she allows")?;
+    guide.step("Three people join, each with keys of their own")?;
     let listener = guide.listen()?;
     let (address, stop) = (listener.address(), listener.stop());
     let mut keys = Keys::new(guide.beside("keys.log"));
     let settings = Settings { keylog: crypto::KeyLog::append(&keys.file)?, ..Settings::default() };
     let server = thread::spawn(move || server::run(&listener, &settings, &tour::limits()));
     let alice = join(guide, "alice", address, Allowed::default())?;
-    let hello = guide.parts(
-        ("alice", "server"),
-        is_handshake,
-        &[
-            (4, "\"CHT2\""),
-            (1, "version"),
-            (32, "random_c"),
-            (1, "key exchange: any"),
-            (1, "cipher: any"),
-        ],
-    )?;
-    keys.learn("alice", &hello);
-    guide.step("The server chooses, and sends its share: a point of a curve")?;
-    guide.parts(
-        ("server", "alice"),
-        is_handshake,
-        &[
-            (4, "\"CHT2\""),
-            (1, "version"),
-            (32, "random_s"),
-            (1, "key exchange: P-256"),
-            (1, "cipher: AES-256-CFB"),
-            (1, "a point, uncompressed"),
-            (32, "its x"),
-            (32, "its y"),
-        ],
-    )?;
-    guide.step("alice sends hers, and both have a key")?;
-    guide.parts(
-        ("alice", "server"),
-        is_handshake,
-        &[(1, "a point, uncompressed"), (32, "its x"), (32, "its y")],
-    )?;
-    guide.say(
-        "From the other's point and a number that never left their own memory, both compute the \
-         same secret; from it and from all of the above, a key for each direction. Whoever saw \
-         all of the above cannot. Both print what they got:",
-    )?;
+    keys.learn("alice", &guide.passes(("alice", "server"), is_handshake)?);
     guide.session()?;
-    guide.say(
-        "The fingerprint is a hash of the handshake. If alice reads hers to whoever runs the \
-         server, over the phone, and it is the same, then nobody sits between the two.",
-    )?;
     guide.sees(&alice)?;
-
-    guide.step("bob and carol connect: each has keys of their own")?;
     let bob = join(guide, "bob", address, Allowed::default())?;
-    keys.learn("bob", &guide.passes(("bob", "server"), is_handshake)?);
-    guide.session()?;
-    guide.skips(&bob)?;
-    guide.skips(&alice)?;
+    guide.sees(&bob)?;
     // carol's line has somebody in the middle, who does nothing yet.
     let middle = Tamper::before(address)?;
     let carol = join(guide, "carol", middle.address, Allowed::default())?;
-    keys.learn("carol", &guide.passes(("carol", "server"), is_handshake)?);
-    guide.session()?;
-    for actor in [&carol, &bob, &alice] {
+    guide.sees(&carol)?;
+    for _ in ["bob", "the server", "carol", "the server"] {
+        guide.logged("session: ")?;
+    }
+    for actor in [&alice, &alice, &bob] {
         guide.skips(actor)?;
     }
-    guide.say("Three connections, three handshakes, six keys.")?;
+    guide.say(HANDSHAKE)?;
 
-    guide.step("One sentence in a record")?;
-    guide.types(&alice, SAID)?;
-    let record = guide.parts(("alice", "server"), keys.finds(TO_SERVER, "alice", SAID), CFB)?;
-    guide.say(
-        "A record: 16 random bytes, the initialisation vector, and the ciphertext. The server \
-         decrypts it with alice's key. Inside is a frame of stage 1, its kind and its body:",
-    )?;
-    guide.dump(&keys.open(TO_SERVER, "alice", &record).context("it opens")?)?;
-    guide.step("The same sentence, encrypted for each")?;
-    guide.say("The server encrypts what it tells the others once for each of them:")?;
-    guide.parts(("server", "bob"), keys.finds(TO_CLIENT, "bob", SAID), CFB)?;
-    guide.parts(("server", "carol"), keys.finds(TO_CLIENT, "carol", SAID), CFB)?;
+    guide.step("alice sends a file: bob takes it, carol does not")?;
+    guide.types(&alice, &format!("@send {PLAN}"))?;
     guide.sees(&bob)?;
     guide.sees(&carol)?;
-    guide.say(
-        "The same sentence twice, and nothing shows it but the length. The server has read it: \
-         encryption here is from hop to hop.",
-    )?;
-
-    guide.step("A secret from the server: @secret")?;
-    guide.types(&alice, "@secret bob correct-horse-battery see you at noon")?;
-    guide.sees(&bob)?;
     guide.sees(&alice)?;
-    guide.types(&bob, "@open 1 incorrect-horse")?;
+    guide.types(&bob, "@accept 1")?;
     guide.sees(&bob)?;
-    guide.types(&bob, "@open 1 correct-horse-battery")?;
+    guide.types(&carol, "@refuse 1")?;
+    for _ in ["carol does not get it", "it is being sent", "bob has it", "it is sent"] {
+        guide.sees(&alice)?;
+    }
     guide.sees(&bob)?;
-    guide.say(
-        "That text was sealed by alice's client, under a key that she has told bob elsewhere, and \
-         opened by his. The relay has passed on something that it cannot read. It can guess at \
-         it, though, for as long as it likes: choose a long key.",
-    )?;
+    guide.say("All of it in records. This is the one with the file's only chunk:")?;
+    let is_it = keys.finds(TO_SERVER, "alice", PLANNED.trim_end());
+    let record = guide.parts(("alice", "server"), is_it, CFB)?;
+    guide.say("The server decrypts it with alice's key. Inside is a frame of stage 4:")?;
+    guide.dump(&keys.open(TO_SERVER, "alice", &record).context("it opens")?)?;
+    guide.say("It encrypts the same for bob, under his key, and forgets it.")?;
 
-    guide.step("What an eavesdropper reads")?;
-    guide.types(&bob, &format!("@alice {PRIVATE}"))?;
-    guide.sees(&alice)?;
-    guide.sees(&bob)?;
+    guide.step("What an eavesdropper has: sizes")?;
+    let carved = guide.carve("alice", "server", 1)?;
     guide.say(
-        "Whoever saw the wire searches the capture for what was said, as in stage 1: \"the lab\", \
-         \"secret\", \"alice\", \"type\".",
+        "Whoever saw the wire looks for chunks, as in stage 4, and for words of what was said and \
+         sent: \"meeting\", \"plan.txt\", \"sha256\".",
     )?;
-    for words in ["the lab", "secret", "alice", "\"type\""] {
+    ensure!(carved.is_empty(), "an eavesdropper carves out a file");
+    for words in ["meeting", PLAN, "sha256"] {
         ensure!(guide.eavesdrop(words)? == 0, "an eavesdropper reads {words}");
     }
-    guide.say(
-        "Nothing. Who talks to the server, when, and how long each message is: that is still \
-         there to see.",
-    )?;
+    guide.say("No chunk, no word. The records that alice has sent are these:")?;
+    for (packets, size) in guide.records("alice", "server")? {
+        guide.copy(format!("{}: {size} bytes", tour::numbers(&packets)))?;
+    }
+    let chunk = frame::HEADER + 1 + record.len();
+    guide.say(&format!(
+        "A hello, an offer, a chunk, an end. Of the chunk's {chunk} bytes {AROUND} are the same for \
+         every chunk: 5 of the frame, 16 of the IV, 13 of kind, number and offset. {chunk} - \
+         {AROUND} = {}: so long is the file, to the byte. Who knows which files there are may know \
+         by that which one it was.",
+        chunk - AROUND,
+    ))?;
 
-    guide.step("Somebody in the middle flips a bit: CFB does not notice")?;
-    guide.say(
-        "carol's connection runs through somebody who passes every byte on. He cannot decrypt, \
-         but he knows what she is about to say, and where: the last digit is the third byte from \
-         the end of the record.",
-    )?;
-    middle.flip(DIGIT.0, DIGIT.1);
-    guide.types(&carol, OWED)?;
+    guide.step("A bit flipped on its way: CFB does not notice, the checksum does")?;
+    guide.say(&format!(
+        "carol's connection runs through somebody who passes every byte on. She sends bob a file \
+         of {LINES} lines, all of them \"{}\". He knows that, and where its last digit is.",
+        DEBT.trim_end(),
+    ))?;
+    middle.flip_long(LONG, DIGIT.0, DIGIT.1);
+    send_debts(guide, &carol, &bob, 2)?;
     let [before, after] = middle.changed()?;
-    guide.say("The end of her record, as she sent it and as he passed it on:")?;
+    guide.say("The end of the chunk's record, as she sent it and as he passed it on:")?;
     guide.dump(tail(&before))?;
     guide.dump(tail(&after))?;
     guide.sees(&bob)?;
-    guide.skips(&alice)?;
+    guide.sees(&carol)?;
+    guide.sees(&carol)?;
     guide.say(
-        "He flipped one bit of the ciphertext, and the same bit of the text changed, from 1 to 9. \
-         CFB encrypts by combining the text with a stream of bytes by exclusive or: whoever \
-         changes one side changes the other. Nothing checks it. That is on purpose here: this is \
-         what encryption without authentication is.",
+        "One bit, and the last line says 9 where it said 1, as in stage 3. The server has noticed \
+         nothing. bob's client has: it hashes what comes, and the end names another hash. Nothing \
+         is put in place:",
+    )?;
+    downloads(guide)?;
+    guide.say(
+        "Can he not change the end, too? The checksum has 64 digits, over 5 blocks of 16 bytes in \
+         a row, and under CFB whoever changes a block garbles the next one. So he fails, because \
+         of how CFB is built and not because anything checks it. Where a cipher is a mere stream \
+         of bytes (GCM without its tag is), somebody who knows the file flips the digits as he \
+         flipped the 1. A checksum does not prove who sent it.",
     )?;
 
     guide.step("The same bit under GCM: the connection ends")?;
@@ -205,40 +184,41 @@ fn script(guide: &mut Guide) -> Result<()> {
         guide.skips(actor)?;
     }
     // The tag follows the ciphertext.
-    middle.flip(DIGIT.0 + 16, DIGIT.1);
-    guide.types(&carol, OWED)?;
+    middle.flip_long(LONG, DIGIT.0 + 16, DIGIT.1);
+    send_debts(guide, &carol, &bob, 3)?;
     middle.changed()?;
     let logged = guide.logged("changed")?;
     guide.say("The server's log:")?;
     guide.copy(logged.split_once(": ").map_or(logged.as_str(), |(_, said)| said))?;
     guide.sees(&bob)?;
+    guide.sees(&bob)?;
     guide.skips(&alice)?;
-    guide.say(&format!(
-        "Each record ends with a tag of 16 bytes, which nobody can compute without the key. bob \
-         never sees \"{CHANGED}\": nothing of a record that does not open is used.",
-    ))?;
+    guide.say("The record did not open, so no byte of it was used. Nothing new is in place:")?;
+    downloads(guide)?;
 
     guide.step("What is still broken here, and where it is mended")?;
+    guide.say(&format!("- {HANDSHAKE}"))?;
     guide.say("- The default cipher does not notice changes: --cipher aes-256-gcm does.")?;
-    guide.say(
-        "- Nobody proves who they are. Somebody in the middle can hold one handshake with alice \
-         and one with the server, and read and rewrite everything, under GCM too; only the \
-         fingerprints differ. Stage 5: a key that clients know.",
-    )?;
-    guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
-    guide.say("- The server reads all that it relays, in every stage; but for @secret.")?;
-    guide.say("- Lengths and times are there to see, in every stage.")?;
+    guide.say("- A name proves nothing: a file \"from alice\" is from whoever took the name.")?;
+    guide.say("- The server reads, and could change, all that it relays, in every stage.")?;
+    guide.say("- Sizes and times are there to see, in every stage.")?;
+    guide.say("- What is in a file nobody checks: a program from a stranger stays one.")?;
 
     stop.stop();
     // A panic there has been reported by the panic itself.
     let _ = server.join();
     guide.silence()?;
-    guide.farewell(&["alice", "bob"], PRIVATE, false)?;
+    guide.farewell(
+        &["alice", "bob"],
+        &[("alice", "@send README.md bob"), ("bob", "@accept 1")],
+        "The meeting",
+        false,
+    )?;
     guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
 }
 
-/// A client of `address` in a thread of its own.
+/// A client of `address` in a thread of its own, whose person is asked for each file.
 fn join(
     guide: &mut Guide,
     name: &'static str,
@@ -246,7 +226,12 @@ fn join(
     allowed: Allowed,
 ) -> Result<Actor> {
     let secrets = crypto::Secrets::default();
-    let (actor, face) = Actor::new(name, secrets.commands(commands()));
+    let (actor, mut face) = Actor::new(name, secrets.commands(commands()));
+    face.files = files::Policy {
+        accept: files::Accept::Ask,
+        folder: "downloads".into(),
+        max: u64::from(u32::MAX),
+    };
     let stream = Stream::connect(&[address], None)?;
     guide.meets(name)?;
     let name = name.parse()?;
@@ -254,6 +239,32 @@ fn join(
     let face = secrets.over(&name, face);
     thread::spawn(move || client::run(&stream, &settings, &name, face));
     Ok(actor)
+}
+
+/// carol sends bob her file, which gets this number, and he takes it.
+fn send_debts(guide: &mut Guide, carol: &Actor, bob: &Actor, number: u32) -> Result<()> {
+    guide.types(carol, &format!("@send {DEBTS} bob"))?;
+    guide.skips(carol)?;
+    guide.sees(bob)?;
+    guide.types(bob, &format!("@accept {number}"))?;
+    guide.skips(bob)?;
+    Ok(guide.sees(carol)?)
+}
+
+/// Shows what is in the folder of what was received, hidden files too.
+fn downloads(guide: &mut Guide) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let entries = fs::read_dir("downloads")?.collect::<Result<Vec<_>, _>>()?;
+        let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names = names.collect::<Vec<_>>();
+        if names == [PLAN] {
+            return Ok(guide.copy(format!("downloads: {PLAN}"))?);
+        }
+        // Who wrote a part file removes it, and nobody is told when that is done.
+        ensure!(Instant::now() < deadline, "downloads has {names:?}");
+        thread::yield_now();
+    }
 }
 
 fn is_handshake(kind: u8, _: &[u8]) -> bool {

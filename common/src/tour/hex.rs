@@ -69,6 +69,7 @@ impl Annotator {
         self.come = part.len();
         let label = match part {
             [frame::MESSAGE] => "kind: a message",
+            [frame::CHUNK] => "kind: a file chunk",
             [frame::HANDSHAKE] => "kind: handshake",
             [frame::RECORD] => "kind: a record",
             _ => "kind: not known here",

@@ -20,8 +20,15 @@ use crate::frame::HEADER;
 use crate::frame::RECORD;
 use crate::frame::Reader;
 
-/// A byte of the next record, counted from the end, and what it is combined with.
-type Change = (usize, u8);
+/// What is done to a record.
+struct Change {
+    /// Shorter records pass as they are.
+    at_least: usize,
+    /// The byte, counted from the end…
+    from_end: usize,
+    /// …and what it is combined with.
+    mask: u8,
+}
 
 /// Passes frames on between one client and the server.
 pub struct Tamper {
@@ -52,7 +59,13 @@ impl Tamper {
     /// Changes the next record from the client: the byte so many from its end is combined with
     /// `mask` by exclusive or.
     pub fn flip(&self, from_end: usize, mask: u8) {
-        *self.change.lock().unwrap_or_else(PoisonError::into_inner) = Some((from_end, mask));
+        self.flip_long(0, from_end, mask);
+    }
+
+    /// As [`Tamper::flip`], the next record whose body has so many bytes `at_least`.
+    pub fn flip_long(&self, at_least: usize, from_end: usize, mask: u8) {
+        let change = Change { at_least, from_end, mask };
+        *self.change.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
     }
 
     /// The body of the record that was changed: before, and after.
@@ -85,11 +98,9 @@ fn pass(
     while let Some(frame) = frames.read().map_err(io::Error::other)? {
         let before = frame.body.to_vec();
         let mut after = before.clone();
-        let order = match frame.kind {
-            RECORD => orders.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            _ => None,
-        };
-        if let Some((from_end, mask)) = order
+        let is_meant = |change: &mut Change| frame.kind == RECORD && after.len() >= change.at_least;
+        let order = orders.lock().unwrap_or_else(PoisonError::into_inner).take_if(is_meant);
+        if let Some(Change { from_end, mask, .. }) = order
             && let Some(byte) = after.iter_mut().nth_back(from_end)
         {
             *byte ^= mask;

@@ -103,6 +103,18 @@ pub struct Crossed {
     pub bytes: Vec<u8>,
 }
 
+impl Crossed {
+    /// What kind of frame it is.
+    pub fn kind(&self) -> Option<u8> {
+        self.bytes.get(HEADER).copied()
+    }
+
+    /// What is behind its kind.
+    pub fn body(&self) -> &[u8] {
+        self.bytes.get(HEADER + 1..).unwrap_or_default()
+    }
+}
+
 /// The whole frames among what `from` sent to `to`, in these packets.
 pub fn frames(packets: &[Packet], from: u16, to: u16) -> Vec<Crossed> {
     let mut frames = Vec::new();
@@ -202,6 +214,14 @@ impl Wire {
             })?;
             self.packets.extend(packets(&blocks, self.packets.len()));
         }
+    }
+
+    /// The whole frames that `from` has sent `to` so far.
+    pub fn frames(&mut self, from: u16, to: u16) -> Vec<Crossed> {
+        for blocks in self.blocks.try_iter() {
+            self.packets.extend(packets(&blocks, self.packets.len()));
+        }
+        frames(&self.packets, from, to)
     }
 }
 

@@ -1,7 +1,5 @@
 //! What is in the records of a capture, by the key log that belongs to it.
 
-use std::collections::BTreeMap;
-
 use common::crypto;
 use common::crypto::Decryptor;
 use common::crypto::suite::Choice;
@@ -9,7 +7,6 @@ use common::crypto::suite::Cipher;
 use common::frame;
 use common::frame::Frame;
 
-use crate::tour::Packet;
 use crate::tour::Tour;
 
 /// Where the random bytes of the client's hello are in its body, and how many bytes it has.
@@ -52,14 +49,12 @@ impl Record {
 #[must_use]
 pub fn open(tour: &Tour, server: u16) -> Vec<Direction> {
     let log = tour.leaves("keys.log");
-    let mut flows = BTreeMap::<(u16, u16), Vec<u8>>::new();
-    for Packet { from, to, payload } in tour.packets.values() {
-        flows.entry((*from, *to)).or_default().extend_from_slice(payload);
-    }
+    let mut flows = tour.flows();
     let clients = flows.keys().filter(|(_, to)| *to == server).map(|(from, _)| *from);
     let mut directions = Vec::new();
     for client in clients.collect::<Vec<_>>() {
-        let [up, down] = [(client, server), (server, client)].map(|flow| frames(&flows[&flow]));
+        let [up, down] = [(client, server), (server, client)]
+            .map(|flow| flows.remove(&flow).expect("both directions"));
         let (random, cipher) = (crypto::hex(&up[0].1[RANDOM]), down[0].1[HELLO - 1]);
         let cipher = [Cipher::Cfb, Cipher::Gcm].into_iter().find(|its| its.code() == cipher);
         for (label, from, to, frames) in
@@ -83,17 +78,4 @@ pub fn open(tour: &Tour, server: u16) -> Vec<Direction> {
         }
     }
     directions
-}
-
-/// The frames of a stream, by the protocol's page: kind and body.
-fn frames(mut stream: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while let Some((length, rest)) = stream.split_first_chunk::<4>() {
-        let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length");
-        let (frame, rest) = rest.split_at_checked(length).expect("the whole frame");
-        let (kind, body) = frame.split_first().expect("a kind");
-        frames.push((*kind, body.to_vec()));
-        stream = rest;
-    }
-    frames
 }

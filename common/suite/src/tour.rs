@@ -36,6 +36,9 @@ pub struct Packet {
     pub payload: Vec<u8>,
 }
 
+/// A frame of a capture: kind and body.
+pub type Frame = (u8, Vec<u8>);
+
 /// A frame that a tour shows.
 pub struct Shown {
     /// The line above its bytes.
@@ -49,14 +52,18 @@ pub struct Shown {
 }
 
 impl Tour {
-    /// Takes the tour of a stage's binary.
+    /// Takes the tour of a stage's binary, which leaves something among the temporary files alone.
     #[must_use]
     pub fn take(binary: &Path) -> Tour {
         let folder = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("another one");
         let mut command = Command::new(binary);
+        command.current_dir(elsewhere.path());
         let output = command.env("TMPDIR", folder.path()).env("TMP", folder.path());
         let output = output.env_remove(KEY_LOG).output().expect("it starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let left = |folder: &TempDir| fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!((left(&folder), left(&elsewhere)), (1, 0), "what it leaves");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
         let file = lines.iter().find(|line| line.ends_with(".pcapng"));
@@ -83,7 +90,23 @@ impl Tour {
     /// What is in a file that it leaves beside its capture.
     #[must_use]
     pub fn leaves(&self, name: &str) -> String {
-        fs::read_to_string(self.file.with_file_name(name)).expect("the file")
+        String::from_utf8(self.leaves_bytes(name)).expect("UTF-8")
+    }
+
+    /// As [`Tour::leaves`], of a file that may be no text.
+    #[must_use]
+    pub fn leaves_bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.file.with_file_name(name)).expect("the file")
+    }
+
+    /// All frames, by the ports from which and to which they went.
+    #[must_use]
+    pub fn flows(&self) -> BTreeMap<(u16, u16), Vec<Frame>> {
+        let mut flows = BTreeMap::<_, Vec<u8>>::new();
+        for Packet { from, to, payload } in self.packets.values() {
+            flows.entry((*from, *to)).or_default().extend_from_slice(payload);
+        }
+        flows.into_iter().map(|(ports, stream)| (ports, frames(&stream))).collect()
     }
 
     /// The frames that these lines of it show, each with its packets.
@@ -155,6 +178,37 @@ impl Tour {
         });
         assert_eq!(seen, expected.collect::<Vec<_>>());
     }
+}
+
+/// The frames of a stream, by the protocol's page.
+fn frames(mut stream: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some((length, rest)) = stream.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length");
+        let (frame, rest) = rest.split_at_checked(length).expect("the whole frame");
+        let (kind, body) = frame.split_first().expect("a kind");
+        frames.push((*kind, body.to_vec()));
+        stream = rest;
+    }
+    frames
+}
+
+/// The file with this number in frames, by the protocol's page: the bytes of its chunks, which have
+/// to come in order.
+///
+/// # Panics
+/// If they do not.
+#[must_use]
+pub fn file(frames: &[Frame], number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (_, body) in frames.iter().filter(|(kind, _)| *kind == 0x11) {
+        if body[..4] == number.to_be_bytes() {
+            let offset = u64::from_be_bytes(body[4..12].try_into().expect("eight bytes"));
+            assert_eq!(usize::try_from(offset), Ok(bytes.len()), "of file {number}");
+            bytes.extend_from_slice(&body[12..]);
+        }
+    }
+    bytes
 }
 
 /// Lines as one, however they were wrapped.

@@ -4,8 +4,10 @@
 //! what is shown are told so.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use socket2::Domain;
 use socket2::Socket;
@@ -25,6 +27,8 @@ use crate::terminal;
 use crate::terminal::Screen;
 use crate::terminal::Terminal;
 
+/// A file of the workspace that the pages send.
+const TO_SEND: &str = "LICENSE-MIT";
 /// What a server's line begins with.
 const LISTENING: &str = "listening on ";
 
@@ -83,10 +87,14 @@ struct Person {
 
 impl<'a> Session<'a> {
     fn new(page: &'a Page, program: &'a Program) -> Session<'a> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // A reader is in the folder of the workspace, and may send this.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        fs::copy(root.join(TO_SEND), folder.path().join(TO_SEND)).expect("a copy of it");
         Session {
             page,
             program,
-            folder: tempfile::tempdir().expect("a temporary folder"),
+            folder,
             ports: BTreeMap::new(),
             servers: BTreeMap::new(),
             nobody: Vec::new(),
