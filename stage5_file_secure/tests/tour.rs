@@ -121,7 +121,7 @@ fn under_gcm_the_changed_record_does_not_open() {
     let step = tour::joined(tour.step("under GCM"));
     let said = "an encrypted record was changed, repeated, moved or left out on its way";
     assert!(step.contains(said), "{step}");
-    assert!(step.contains("bob sees ! debts.txt from carol: carol left"), "{step}");
+    assert!(step.contains("bob sees ! debts.txt from carol: carol has left"), "{step}");
     let directions = opened(&tour);
     let bad = directions.iter().flat_map(|direction| &direction.records);
     let bad = bad.filter(|record| record.within.is_err()).collect::<Vec<_>>();
