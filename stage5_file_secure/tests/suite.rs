@@ -21,6 +21,7 @@ mod cfb {
     suite::exhaustion_suite!(crate::driver::Cfb);
     suite::capture_suite!(crate::driver::Cfb);
     suite::face_suite!(crate::driver::Cfb);
+    suite::file_suite!(crate::driver::Cfb);
 }
 
 /// What cannot depend on the cipher is tested with the default alone.

@@ -31,6 +31,7 @@ pub mod encrypted;
 pub mod exhaustion;
 #[cfg(unix)]
 pub mod face;
+pub mod files;
 pub mod hostile;
 pub mod interop;
 pub mod limits;
@@ -294,9 +295,64 @@ macro_rules! secret_suite {
     };
 }
 
+/// Makes a test of each scenario of files that people send each other, in a stage that has them.
+#[macro_export]
+macro_rules! file_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, files::sending {
+            to_the_room
+            to_one_person
+            what_cannot_be_sent
+            who_does_not_want_it
+            #[cfg(unix)] a_person_is_asked
+            cancelling
+            many_at_once_in_both_directions
+            names_in_any_script
+            nothing_is_overwritten
+            who_joins_later
+            the_end_of_input_waits
+            damage_is_noticed
+        });
+        $crate::tests!($stage, files::keeping {
+            copies_of_all
+            a_copy_for_the_server_alone
+            what_it_does_not_keep
+        });
+        $crate::tests!($stage, files::ending {
+            a_receiver_leaves
+            a_receiver_is_killed
+            a_sender_goes
+            a_sender_is_reset
+            #[cfg(unix)] a_server_goes
+            a_source_changes
+            leaving_does_not_wait
+        });
+        $crate::tests!($stage, files::waiting {
+            silence_refuses
+            who_stands_still_is_dropped
+            who_trickles_is_dropped
+            a_slow_taker_delays_that_file_alone
+            a_sender_says_nothing
+            who_never_finishes_is_dropped
+            others_wait_for_their_turn
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {
+    ($stage:ty, files::$module:ident { $($(#[$condition:meta])* $scenario:ident)* }) => {
+        mod $module {
+            $(
+                $(#[$condition])*
+                #[test]
+                fn $scenario() {
+                    ::suite::files::$module::$scenario::<$stage>();
+                }
+            )*
+        }
+    };
     ($stage:ty, $module:ident { $($(#[$condition:meta])* $scenario:ident)* }) => {
         mod $module {
             $(
