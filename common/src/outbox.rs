@@ -50,8 +50,8 @@ const OVERHEAD: usize = HEADER + 32;
 /// Most bytes of one transfer that are queued: twice its window, because each frame costs more than
 /// it holds.
 const TRANSFER: usize = 32 * files::CHUNK;
-/// For the last words to a peer that has lied, also where others have longer.
-const LIAR_WITHIN: Duration = Duration::from_millis(500);
+/// Most time for the last words to a peer that has lied, where others have longer.
+const LIAR_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -218,7 +218,7 @@ impl Outbox {
             }
             state.progress = None;
             if !matches!(state.ending, Ending::Open) {
-                state.done = true;
+                state.done = !state.lied;
                 return false;
             }
             state.writer_waits = true;
@@ -279,11 +279,15 @@ impl Outbox {
 
     /// For how long there is any use in waiting for the peer once nothing more is sent.
     pub fn goodbye_within(&self) -> Duration {
-        self.goodbye(&lock(&self.state))
-    }
-
-    fn goodbye(&self, state: &State) -> Duration {
-        if state.lied { self.goodbye_within.min(LIAR_WITHIN) } else { self.goodbye_within }
+        match lock(&self.state) {
+            state if !state.lied => self.goodbye_within,
+            state => match state.ending {
+                Ending::Closing { deadline: Some(deadline) } => {
+                    deadline.saturating_duration_since(Instant::now())
+                }
+                _ => LIAR_WITHIN,
+            },
+        }
     }
 
     fn close(&self, state: &mut State, bye: Option<&Bye>, drop_queued: bool) {
@@ -295,7 +299,11 @@ impl Outbox {
             state.messages.push(message::encode(&Event::Bye(bye.clone())));
             state.progress.get_or_insert_with(Progress::new);
         }
-        let deadline = bye.and_then(|_| Instant::now().checked_add(self.goodbye(state)));
+        let within = match state.lied {
+            true => self.goodbye_within.min(LIAR_WITHIN),
+            false => self.goodbye_within,
+        };
+        let deadline = bye.and_then(|_| Instant::now().checked_add(within));
         let earlier = match state.ending {
             Ending::Closing { deadline: Some(set) } => {
                 Some(deadline.map_or(set, |new| new.min(set)))
@@ -875,13 +883,14 @@ mod tests {
         assert_eq!(outbox.goodbye_within(), DAY);
         assert_eq!(outbox.try_push(&mut piece(SOME)), Err(Refused::Closed));
         assert!(is_closing(&outbox));
-        assert_eq!(outbox.goodbye_within(), LIAR_WITHIN, "there is no use in waiting longer");
+        assert!(outbox.goodbye_within() <= LIAR_WITHIN, "there is no use in waiting longer");
         let mut batch = Vec::new();
         assert!(outbox.next(&mut batch));
         assert_eq!(batch.iter().map(bye_in).collect::<Vec<_>>(), [Some(Bye::from(Ahead))]);
         assert_eq!(bytes(&outbox)[1], 0, "nothing of a file is kept");
         assert_eq!(outbox.try_push(&mut piece(SOME)), Err(Refused::Closed));
         assert!(!outbox.next(&mut batch));
+        assert!(!outbox.is_done(), "this is no end as it should be");
     }
 
     #[test]

@@ -54,8 +54,10 @@ pub fn run(listener: &stream::Listener, settings: &Settings, limits: &Limits) {
     let (limits, settings) = (limits.clone(), settings.clone());
     // Not too many connections without a hello: the one that is silent longest has to go.
     let admission = admission::Admission::new(&limits);
-    let registry =
-        sync::Mutex::new(Registry { room: room::Room::with_files(&limits), peers: BTreeMap::new() });
+    let registry = sync::Mutex::new(Registry {
+        room: room::Room::with_files(&limits),
+        peers: BTreeMap::new(),
+    });
     let server = Arc::new(Server { limits, settings, registry });
     let (clock, keeper) = (server.clock(), server.keeper());
     while let Some(stream) = listener.accept() {

@@ -34,6 +34,8 @@ use crate::sync::lock;
 const RECEIVING: usize = 64;
 /// Most offers that wait for the person's answer.
 const ASKED: usize = 1024;
+/// So many jobs are done at once; when there are more, no new offer is heard.
+const JOBS: usize = 2 * RECEIVING;
 /// What a piece costs beyond its bytes while it waits for the disk.
 const OVERHEAD: u64 = 64;
 /// For the threads to remove what is not complete, when all is over.
@@ -250,6 +252,10 @@ impl<S> Desk<S> {
 
     fn asked(&self, id: u32, from: &Name, name: &str, size: u64) -> Option<Job<S>> {
         let refuse = |text| Some(Job::Say(Request::Refuse { id, text }));
+        // Silence refuses what is too much. (A number that is taken comes from no honest server.)
+        if self.state().is_taken_up(id) {
+            return None;
+        }
         let name = match name.parse::<FileName>() {
             Ok(name) => name,
             Err(error) => {
@@ -324,9 +330,12 @@ impl<S> Desk<S> {
         Some(Job::Say(Request::Abort { id, text }))
     }
 
-    /// The disk is ready for a file: the other side and the person are told.
+    /// The disk is ready for a file: the other side and the person are told, if it is not over.
     pub fn taken(&self, offer: &Offer) {
         let Offer { id, name, size, from } = offer;
+        if !self.state().receiving.contains_key(id) {
+            return;
+        }
         self.notice(format!("receiving {name} ({size} bytes) from {from}; @cancel {id} stops it"));
         self.say(Request::Accept { id: *id });
     }
@@ -462,6 +471,14 @@ impl<S> State<S> {
             jobs,
             closed,
         }
+    }
+}
+
+impl<S> State<S> {
+    /// Whether a file of this number cannot be dealt with.
+    fn is_taken_up(&self, id: u32) -> bool {
+        let known = self.sending.contains_key(&id) || self.asked.contains_key(&id);
+        known || self.receiving.contains_key(&id) || self.jobs >= JOBS
     }
 }
 

@@ -336,6 +336,44 @@ macro_rules! file_suite {
             who_never_finishes_is_dropped
             others_wait_for_their_turn
         });
+        $crate::tests!($stage, files::disk {
+            #[cfg(unix)] a_full_disk
+            #[cfg(unix)] a_full_disk_at_the_server
+            #[cfg(unix)] no_folder
+        });
+    };
+}
+
+/// Makes a test of each scenario of those who do not keep to the protocol of files.
+#[macro_export]
+macro_rules! hostile_file_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, files::lies {
+            what_a_sender_may_not_do
+            too_early_and_too_late
+            what_a_taker_may_not_do
+            what_is_not_ones_own
+            what_cannot_be_read
+            too_many_offers
+            #[cfg(target_os = "linux")] thousands_of_offers
+            #[cfg(target_os = "linux")] who_acknowledges_what_he_does_not_take
+            who_acknowledges_too_much_is_told
+            who_takes_nothing
+        });
+        $crate::tests!($stage, files::names {
+            from_a_sender
+            from_a_server
+            #[cfg(unix)] the_folder_is_exchanged
+        });
+        $crate::tests!($stage, files::servers {
+            what_comes_is_not_what_was_offered
+            what_nobody_has_asked_for
+            everything_twice
+            acknowledged_in_advance
+            #[cfg(target_os = "linux")] acknowledged_without_reading
+            #[cfg(target_os = "linux")] more_than_the_window
+            #[cfg(target_os = "linux")] thousands_of_offers
+        });
     };
 }
 

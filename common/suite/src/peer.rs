@@ -1,5 +1,6 @@
 //! A client made of a stage's own connection, which may send anything at all.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +10,7 @@ use common::frame::MESSAGE;
 use common::frame::Outgoing;
 use common::limits::Limits;
 use common::outbox::Outbox;
+use common::outbox::Refused;
 use common::stream::Stream;
 use serde_json::Value;
 use serde_json::json;
@@ -111,6 +113,11 @@ impl Peer {
     pub fn send_chunk(&mut self, id: u32, offset: u64, bytes: &[u8]) {
         let body = [&id.to_be_bytes()[..], &offset.to_be_bytes(), bytes].concat();
         self.send_frame(CHUNK, &body);
+    }
+
+    /// Whether nothing more can be sent.
+    pub fn is_closed(&self) -> bool {
+        self.outbox.try_push(&mut VecDeque::new()) == Err(Refused::Closed)
     }
 
     /// Ends the own side after what was sent.

@@ -157,9 +157,11 @@ pub fn a_source_changes<S: Stage>() {
     let shrinks: fn(&Path) = |path| open(path).set_len(2_000_000).unwrap();
     let grows: fn(&Path) = |path| open(path).set_len(3_000_001).unwrap();
     let vanishes: fn(&Path) = |path| fs::remove_file(path).unwrap();
-    for (id, (changes, what)) in
-        (1..).zip([(shrinks, "became shorter"), (grows, "became longer"), (vanishes, "was removed")])
-    {
+    for (id, (changes, what)) in (1..).zip([
+        (shrinks, "became shorter"),
+        (grows, "became longer"),
+        (vanishes, "was removed"),
+    ]) {
         let (mut bob, mut carol) = in_the_middle::<S>(&server, &place, &mut alice, id);
         changes(&place.path("big"));
         bob.send(&ack(id, WINDOW / 2));

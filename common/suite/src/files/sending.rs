@@ -45,10 +45,7 @@ pub fn to_the_room<S: Stage>() {
         let folder = place.path(name).join("report.pdf");
         client.expect(&[
             "* receiving report.pdf (123456 bytes) from alice; @cancel 1 stops it",
-            &format!(
-                "* received report.pdf (123456 bytes) from alice -> {}",
-                folder.display()
-            ),
+            &format!("* received report.pdf (123456 bytes) from alice -> {}", folder.display()),
             "alice: got it?",
         ]);
         place.expect(name, &[("report.pdf", 123_456)]);
@@ -77,10 +74,7 @@ pub fn to_one_person<S: Stage>() {
     ] {
         alice.type_line(&typed);
         alice.expect_prefix(&format!("* offered {name} to "));
-        alice.expect(&[
-            &format!("* sending {name} ({size} bytes)"),
-            &format!("* bob has {name}"),
-        ]);
+        alice.expect(&[&format!("* sending {name} ({size} bytes)"), &format!("* bob has {name}")]);
         alice.expect_prefix(&format!("* sent {name} to "));
         bob.expect_prefix(&format!("* receiving {name} ({size} bytes) from alice; @cancel "));
         bob.expect_prefix(&format!("* received {name} ({size} bytes) from alice -> "));
@@ -113,8 +107,14 @@ pub fn what_cannot_be_sent<S: Stage>() {
         (format!("@send {path} dave"), "! x to dave: nobody here is called dave".to_owned()),
         (format!("@send {path} alice"), "! x to alice: that is you".to_owned()),
         ("@send".to_owned(), "! the right form is: @send PATH | @send PATH NAME".to_owned()),
-        ("@send \"unclosed".to_owned(), "! the right form is: @send PATH | @send PATH NAME".to_owned()),
-        (format!("@send {}", place.text("folder")), format!("! {} is a folder", place.text("folder"))),
+        (
+            "@send \"unclosed".to_owned(),
+            "! the right form is: @send PATH | @send PATH NAME".to_owned(),
+        ),
+        (
+            format!("@send {}", place.text("folder")),
+            format!("! {} is a folder", place.text("folder")),
+        ),
         (format!("@send {}", place.text("none")), format!("! cannot open {}", place.text("none"))),
         (format!("@send {hidden}"), format!("! {hidden}: the file name begins with a dot")),
         ("@accept 1".to_owned(), "! no file 1 waits for an answer".to_owned()),
@@ -187,9 +187,7 @@ pub fn a_person_is_asked<S: Stage>() {
     ] {
         alice.type_line(&format!("@send {path}"));
         alice.expect_prefix("* offered x to all");
-        bob.wait_for_row(&format!(
-            "* alice offers x (70000 bytes): @accept {id} or @refuse {id}"
-        ));
+        bob.wait_for_row(&format!("* alice offers x (70000 bytes): @accept {id} or @refuse {id}"));
         place.expect("bob", if id == 1 { &[] } else { &[("x", 70_000)] });
         say(answer);
         alice.expect(told);
@@ -327,7 +325,10 @@ pub fn names_in_any_script<S: Stage>() {
         wait_for(&mut alice, &format!("* sent {name} to all"));
         bob.expect_prefix(&format!("* receiving {name} ({size} bytes) from alice"));
         let path = place.path("bob").join(name);
-        bob.expect(&[&format!("* received {name} ({size} bytes) from alice -> {}", path.display())]);
+        bob.expect(&[&format!(
+            "* received {name} ({size} bytes) from alice -> {}",
+            path.display()
+        )]);
     }
     let due = NAMES.iter().enumerate().map(|(size, name)| (*name, size)).collect::<Vec<_>>();
     place.expect("bob", &due);
