@@ -121,6 +121,8 @@ struct Receiving {
     pieces: mpsc::Sender<Piece>,
     /// What the pieces cost that have not been written yet.
     waiting: u64,
+    /// The last of them has come.
+    ended: bool,
 }
 
 impl<S> Desk<S> {
@@ -162,6 +164,8 @@ impl<S> Desk<S> {
             Event::Offer { id, from, name, size, .. } => return self.asked(id, &from, &name, size),
             Event::Chunk(chunk) => return self.piece(chunk.id(), Piece::Chunk(chunk)),
             Event::End { id, size, sha256 } => return self.piece(id, Piece::End(size, sha256)),
+            // All of it is here: whether it is right, and in place, is this side's matter.
+            Event::Abort { id, .. } if self.has_ended(id) => {}
             Event::Abort { id, text } => {
                 if let Some(title) = self.forget(id) {
                     self.error(format!("{title}: {text}"));
@@ -308,7 +312,7 @@ impl<S> Desk<S> {
             return Some(Job::Say(Request::Refuse { id: offer.id, text }));
         }
         let (pieces, receiver) = mpsc::channel();
-        let receiving = Receiving { offer: offer.clone(), pieces, waiting: 0 };
+        let receiving = Receiving { offer: offer.clone(), pieces, waiting: 0, ended: false };
         state.receiving.insert(offer.id, receiving);
         Some(Job::Receive(offer, receiver))
     }
@@ -321,6 +325,7 @@ impl<S> Desk<S> {
             Piece::Chunk(chunk) => cost(chunk),
             Piece::End(..) => OVERHEAD,
         };
+        receiving.ended |= matches!(piece, Piece::End(..));
         if receiving.waiting <= 2 * WINDOW && receiving.pieces.send(piece).is_ok() {
             return None;
         }
@@ -328,6 +333,11 @@ impl<S> Desk<S> {
         let text = "more came than had been asked for".to_owned();
         self.error(format!("{}: {text}", self.forget(id)?));
         Some(Job::Say(Request::Abort { id, text }))
+    }
+
+    /// Whether the end of a file has come that is received.
+    fn has_ended(&self, id: u32) -> bool {
+        self.state().receiving.get(&id).is_some_and(|receiving| receiving.ended)
     }
 
     /// The disk is ready for a file: the other side and the person are told, if it is not over.

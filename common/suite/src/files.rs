@@ -126,8 +126,12 @@ pub fn listing(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// So many bytes, which differ in every place where a chunk could end up.
 pub fn pattern(size: usize) -> Vec<u8> {
-    let words = (0_u32..).flat_map(|word| word.wrapping_mul(2_654_435_761).to_be_bytes());
-    words.take(size).collect()
+    let mut bytes = Vec::with_capacity(size + 4);
+    for word in (0_u32..).take(size.div_ceil(4)) {
+        bytes.extend_from_slice(&word.wrapping_mul(2_654_435_761).to_be_bytes());
+    }
+    bytes.truncate(size);
+    bytes
 }
 
 /// A client in the room, whose files go to the folder `name` of `place`.

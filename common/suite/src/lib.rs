@@ -377,6 +377,18 @@ macro_rules! hostile_file_suite {
     };
 }
 
+/// Makes a test of each scenario of processes that are killed.
+#[macro_export]
+macro_rules! kill_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, files::kill {
+            a_receiver
+            a_sender
+            a_server
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {
