@@ -509,3 +509,6 @@ impl Offer {
 fn cost(chunk: &Chunk) -> u64 {
     OVERHEAD + u64::try_from(chunk.bytes().len()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
