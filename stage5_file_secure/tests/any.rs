@@ -2,6 +2,7 @@
 
 #[path = "../src/connection.rs"]
 mod connection;
+#[allow(dead_code, reason = "one of them is enough here")]
 mod driver;
 #[path = "../src/server.rs"]
 mod server;

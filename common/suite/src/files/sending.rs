@@ -274,7 +274,7 @@ pub fn cancelling<S: Stage>() {
 
 /// Many at once, in both directions, while both chat; more than may be under way; of all sizes.
 pub fn many_at_once_in_both_directions<S: Stage>() {
-    const SIZES: [usize; 9] = [0, 1, 1023, 65_535, 65_536, 65_537, 1_048_576, 1_048_577, 3_000_000];
+    const SIZES: [usize; 9] = [0, 1, 1023, 65_535, 65_536, 65_537, 1_048_576, 1_048_577, 1_500_000];
     let (server, place) = (ServerProgram::start::<S>(&[]), Place::default());
     let [mut alice, mut bob] = clients::<S, 2>(server.address, &place, ["alice", "bob"]);
     let names = SIZES.map(|size| format!("{size} bytes"));

@@ -220,7 +220,7 @@ pub fn acknowledged_without_reading<S: Stage>() {
 /// More than the window: what cannot be written as fast as it comes is not kept.
 #[cfg(target_os = "linux")]
 pub fn more_than_the_window<S: Stage>() {
-    const SIZE: u64 = 256 << 20;
+    const SIZE: u64 = 64 << 20;
     let place = Place::default();
     let (mut bob, mut server) = hostile::<S>(&place, &[]);
     let before = status(bob.pid(), "VmRSS").unwrap();
@@ -247,7 +247,7 @@ pub fn thousands_of_offers<S: Stage>() {
         let (mut bob, mut server) = hostile::<S>(&place, options);
         let before = status(bob.pid(), "VmRSS").unwrap();
         let (mut threads, mut files) = (0, 0);
-        for id in 1..=20_000_u64 {
+        for id in 1..=8_000_u64 {
             server.send(&offer(id, "x", 1 << 20));
             // Some are taken back, which makes room for others.
             if id % 2 == 0 {
