@@ -191,15 +191,6 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Two who chat see each other's words, in whichever of them this is said.
-#[track_caller]
-pub fn assert_they_chat(peer: &mut Peer, client: &mut Program) {
-    peer.send(&json!({"type": "say", "text": "are you there?"}));
-    wait_for(client, &format!("{}: are you there?", "alice"));
-    client.type_line("I am");
-    while peer.wait_for("said")["text"] != "I am" {}
-}
-
 /// An offer to all, or to one person.
 pub fn offer(to: Option<&str>, name: &str, size: u64) -> Value {
     match to {
