@@ -24,6 +24,7 @@ use crate::frame::Outgoing;
 use crate::heartbeat::Lost;
 use crate::limits::Limits;
 use crate::name::Name;
+use crate::outbox::Ahead;
 use crate::outbox::Stalled;
 
 /// The version of the messages, in the first one.
@@ -289,6 +290,12 @@ impl From<io::Error> for Bye {
 impl From<Unreadable> for Bye {
     fn from(error: Unreadable) -> Bye {
         Bye::new(Reason::Protocol, error)
+    }
+}
+
+impl From<Ahead> for Bye {
+    fn from(ahead: Ahead) -> Bye {
+        Bye::new(Reason::Protocol, ahead)
     }
 }
 

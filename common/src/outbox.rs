@@ -6,7 +6,8 @@
 //! Whoever finds it full waits, so that a sender faster than its recipients is slowed down, but
 //! not for ever: a peer that takes nothing, or next to nothing, is *stalled*, and a full queue of
 //! a stalled peer is closed. For the bytes of files nobody waits here: no more of them are on
-//! their way than the window of their transfer allows.
+//! their way than the window of their transfer allows. Where more of one transfer are queued its
+//! peer has acknowledged what it was not sent, and is closed.
 //!
 //! ```text
 //! reading threads ── push ──► message lane ─┐
@@ -18,6 +19,7 @@
 //! sender has behind it wait too, in whichever lane: the end of a file stays behind its bytes,
 //! and the bytes behind the offer.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 
+use crate::files;
 use crate::frame::HEADER;
 use crate::frame::Lane;
 use crate::frame::Outgoing;
@@ -50,6 +53,11 @@ const LINGER: Duration = Duration::from_millis(1);
 const TICK: Duration = Duration::from_millis(20);
 /// What a frame costs beyond its own bytes, so that a queue of tiny ones is bounded too.
 const OVERHEAD: usize = HEADER + 32;
+/// Most bytes of one transfer that are queued: twice its window, because each frame costs more than
+/// it holds.
+const TRANSFER: usize = 32 * files::CHUNK;
+/// Most time for the last words to a peer that has lied, where others have longer.
+const LIAR_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -66,6 +74,11 @@ pub enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("it did not take what was sent to it")]
 pub struct Stalled;
+
+/// The peer acknowledged bytes of a file that still waited for it; it would have them wait without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("it acknowledged bytes of a file that it had not been sent")]
+pub struct Ahead;
 
 /// A queue between many threads that push and one that writes.
 #[derive(Debug)]
@@ -92,6 +105,8 @@ struct State {
     writer_waits: Option<usize>,
     senders_wait: usize,
     ending: Ending,
+    /// It has been found to lie; see [`Ahead`].
+    lied: bool,
     /// The writing thread has taken everything to the end, and failed nowhere.
     done: bool,
 }
@@ -99,6 +114,8 @@ struct State {
 #[derive(Debug, Default)]
 struct LaneState {
     frames: VecDeque<Outgoing>,
+    /// Of the queued frames, by transfer.
+    of_transfers: BTreeMap<u32, usize>,
     /// Of the queued frames and of those in the batch being written.
     bytes: usize,
     in_batch: usize,
@@ -134,6 +151,7 @@ impl Outbox {
                 writer_waits: None,
                 senders_wait: 0,
                 ending: Ending::Open,
+                lied: false,
                 done: false,
             }),
             queued: Condvar::new(),
@@ -215,7 +233,7 @@ impl Outbox {
             }
             state.progress = None;
             if !matches!(state.ending, Ending::Open) {
-                state.done = true;
+                state.done = !state.lied;
                 return false;
             }
             state.writer_waits = Some(1);
@@ -274,6 +292,19 @@ impl Outbox {
         lock(&self.state).done
     }
 
+    /// For how long there is any use in waiting for the peer once nothing more is sent.
+    pub fn goodbye_within(&self) -> Duration {
+        match lock(&self.state) {
+            state if !state.lied => self.goodbye_within,
+            state => match state.ending {
+                Ending::Closing { deadline: Some(deadline) } => {
+                    deadline.saturating_duration_since(Instant::now())
+                }
+                _ => LIAR_WITHIN,
+            },
+        }
+    }
+
     fn close(&self, state: &mut State, bye: Option<&Bye>, drop_queued: bool) {
         if drop_queued {
             state.messages.clear();
@@ -283,7 +314,11 @@ impl Outbox {
             state.messages.push(message::encode(&Event::Bye(bye.clone())));
             state.progress.get_or_insert_with(Progress::new);
         }
-        let deadline = bye.and_then(|_| Instant::now().checked_add(self.goodbye_within));
+        let within = match state.lied {
+            true => self.goodbye_within.min(LIAR_WITHIN),
+            false => self.goodbye_within,
+        };
+        let deadline = bye.and_then(|_| Instant::now().checked_add(within));
         let earlier = match state.ending {
             Ending::Closing { deadline: Some(set) } => {
                 Some(deadline.map_or(set, |new| new.min(set)))
@@ -302,6 +337,10 @@ impl Outbox {
             if let Lane::Abort(transfer) = frame.lane() {
                 state.files.drop_transfer(transfer);
             }
+        }
+        if state.lied && matches!(state.ending, Ending::Open) {
+            self.close(state, Some(&Bye::from(Ahead)), true);
+            return Err(Refused::Closed);
         }
         if state.messages.bytes + state.files.bytes > 0 {
             state.progress.get_or_insert_with(Progress::new);
@@ -356,7 +395,10 @@ impl State {
         while let Some(frame) = frames.pop_front() {
             let bytes = self.messages.bytes;
             match frame.lane() {
-                Lane::File(_) => self.files.push(frame),
+                Lane::File(transfer) => {
+                    self.files.push(frame);
+                    self.lied |= self.files.of_transfer(transfer) > TRANSFER;
+                }
                 // A frame larger than the whole lane has to fit an empty one.
                 _ if bytes > 0 && bytes + cost(&frame) > capacity => {
                     frames.push_front(frame);
@@ -376,6 +418,9 @@ impl State {
 impl LaneState {
     fn push(&mut self, frame: Outgoing) {
         self.bytes += cost(&frame);
+        if let Lane::File(transfer) = frame.lane() {
+            *self.of_transfers.entry(transfer).or_default() += cost(&frame);
+        }
         self.frames.push_back(frame);
     }
 
@@ -388,6 +433,14 @@ impl LaneState {
             }
             bytes += cost;
             self.in_batch += cost;
+            if let Lane::File(transfer) = frame.lane()
+                && let Some(bytes) = self.of_transfers.get_mut(&transfer)
+            {
+                *bytes -= cost;
+                if *bytes == 0 {
+                    self.of_transfers.remove(&transfer);
+                }
+            }
             batch.extend(self.frames.pop_front());
         }
         bytes
@@ -402,6 +455,11 @@ impl LaneState {
         }
     }
 
+    /// Bytes of a transfer that are queued.
+    fn of_transfer(&self, transfer: u32) -> usize {
+        self.of_transfers.get(&transfer).copied().unwrap_or_default()
+    }
+
     /// Drops what is queued of a transfer's bytes; what is being written is not.
     fn drop_transfer(&mut self, transfer: u32) {
         self.frames.retain(|frame| {
@@ -409,10 +467,12 @@ impl LaneState {
             self.bytes -= if dropped { cost(frame) } else { 0 };
             !dropped
         });
+        self.of_transfers.remove(&transfer);
     }
 
     fn clear(&mut self) {
         self.frames.clear();
+        self.of_transfers.clear();
         self.bytes = self.in_batch;
     }
 }
@@ -453,7 +513,8 @@ mod tests {
     /// What a test waits for, yet longer than a busy machine lets a thread wait.
     const SOON: Duration = Duration::from_millis(250);
     const LAST: u8 = 99;
-    const TRANSFER: u32 = 7;
+    /// A transfer.
+    const SOME: u32 = 7;
 
     /// For a queue of so many bytes whose peer is never stalled and has a day for the last words.
     fn limits(queue: usize) -> Limits {
@@ -475,12 +536,12 @@ mod tests {
 
     /// Bytes of some transfer.
     fn chunks(numbers: impl IntoIterator<Item = u8>) -> VecDeque<Outgoing> {
-        frames(Lane::File(TRANSFER), numbers)
+        frames(Lane::File(SOME), numbers)
     }
 
     /// The end of that transfer.
     fn abort(number: u8) -> VecDeque<Outgoing> {
-        frames(Lane::Abort(TRANSFER), [number])
+        frames(Lane::Abort(SOME), [number])
     }
 
     /// What is queued or being written: of messages, and of files.
@@ -632,7 +693,7 @@ mod tests {
         assert_eq!(next(&outbox).unwrap(), [11]);
         for number in [12, 14] {
             outbox.push(chunks([number]));
-            outbox.push(frames(Lane::File(TRANSFER + 1), [number + 1]));
+            outbox.push(frames(Lane::File(SOME + 1), [number + 1]));
         }
         assert_eq!(bytes(&outbox), [0, 500]);
         outbox.push(messages([1]));
@@ -657,7 +718,7 @@ mod tests {
         // What its sender had in front of it is dropped when it is queued.
         for (written, left) in [(1, &[3][..]), (2, &[])] {
             assert_eq!(next(&outbox).unwrap(), [written]);
-            outbox.push(frames(Lane::File(TRANSFER + 1), [21]));
+            outbox.push(frames(Lane::File(SOME + 1), [21]));
             assert_eq!(next(&outbox).unwrap(), [21]);
             let _ = outbox.try_push(&mut waiting);
             assert_eq!(numbers(&waiting), left);
@@ -674,7 +735,7 @@ mod tests {
         let outbox = Outbox::new(&limits(1_000_000));
         let large = |number| Outgoing::from(vec![number; 30_000]);
         outbox.push((1..=3).map(large).collect());
-        outbox.push(Outgoing::from(vec![11; FILE_BATCH]).in_lane(Lane::File(TRANSFER)).into());
+        outbox.push(Outgoing::from(vec![11; FILE_BATCH]).in_lane(Lane::File(SOME)).into());
         outbox.push(chunks([12]));
         assert_eq!(next(&outbox).unwrap(), [1, 2]);
         // A chunk does not make a message wait, nor a message that comes now.
@@ -823,6 +884,53 @@ mod tests {
             assert_eq!(byes, [Some(Bye::from(Stalled))], "and nothing that was queued");
             assert_eq!(next(&outbox), None);
         }
+    }
+
+    /// A piece of a file, as large as they come.
+    fn piece(transfer: u32) -> VecDeque<Outgoing> {
+        let length = files::chunk::HEADER + 1 + files::CHUNK;
+        Outgoing::from(vec![0; length]).in_lane(Lane::File(transfer)).into()
+    }
+
+    #[test]
+    fn who_acknowledges_what_still_waits_is_closed_and_told_why() {
+        assert_eq!(u64::try_from(TRANSFER), Ok(2 * files::WINDOW));
+        let outbox = Outbox::new(&limits(100));
+        outbox.push(messages([1]));
+        // One short of two windows, of each of two.
+        for _ in 0..31 {
+            assert_eq!(outbox.try_push(&mut piece(SOME)), Ok(()));
+            assert_eq!(outbox.try_push(&mut piece(SOME + 1)), Ok(()));
+        }
+        assert!(!is_closing(&outbox));
+        assert_eq!(outbox.goodbye_within(), DAY);
+        assert_eq!(outbox.try_push(&mut piece(SOME)), Err(Refused::Closed));
+        assert!(is_closing(&outbox));
+        assert!(outbox.goodbye_within() <= LIAR_WITHIN, "there is no use in waiting longer");
+        let mut batch = Vec::new();
+        assert!(outbox.next(&mut batch));
+        assert_eq!(batch.iter().map(bye_in).collect::<Vec<_>>(), [Some(Bye::from(Ahead))]);
+        assert_eq!(bytes(&outbox)[1], 0, "nothing of a file is kept");
+        assert_eq!(outbox.try_push(&mut piece(SOME)), Err(Refused::Closed));
+        assert!(!outbox.next(&mut batch));
+        assert!(!outbox.is_done(), "this is no end as it should be");
+    }
+
+    #[test]
+    fn who_takes_what_is_sent_may_get_any_amount_of_it() {
+        let outbox = Outbox::new(&limits(100));
+        for _ in 0..200 {
+            outbox.push(piece(SOME));
+            assert!(next(&outbox).is_some());
+        }
+        assert!(lock(&outbox.state).files.of_transfers.is_empty());
+        // What was dropped with an aborted transfer waits no more.
+        for _ in 0..3 {
+            (0..20).for_each(|_| outbox.push(piece(SOME)));
+            outbox.push(abort(1));
+            assert_eq!(next(&outbox).unwrap(), [1]);
+        }
+        assert!(!is_closing(&outbox));
     }
 
     #[test]

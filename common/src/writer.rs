@@ -72,7 +72,7 @@ impl Writer {
             ends.stream.finish();
             drop(sends);
             // The reading thread leaves at the end of the peer's direction. Either is an end.
-            let _ = reader.recv_timeout(goodbye_within);
+            let _ = reader.recv_timeout(ends.outbox.goodbye_within());
         };
         let thread = spawn("writer", limits.stack, body)?;
         Ok(Writer { outbox, stream, goodbye_within, thread, sent, reads })

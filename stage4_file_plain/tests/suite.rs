@@ -17,3 +17,5 @@ suite::hostile_suite!(crate::driver::Stage4);
 suite::exhaustion_suite!(crate::driver::Stage4);
 suite::capture_suite!(crate::driver::Stage4);
 suite::face_suite!(crate::driver::Stage4);
+suite::file_suite!(crate::driver::Stage4);
+suite::hostile_file_suite!(crate::driver::Stage4);

@@ -49,6 +49,8 @@ pub fn run(
     sync::spawn("input", client.limits.stack, move || listener.listen(face.input))?;
 
     let left = client.receive(receiver);
+    // No thread of a file waits any more for the other side to take something.
+    client.outbox.finish();
     client.transfers.close();
     // What was sent last is sent, and in a capture, when this has ended.
     writer.leave(left)

@@ -21,6 +21,8 @@ mod cfb {
     suite::exhaustion_suite!(crate::driver::Cfb);
     suite::capture_suite!(crate::driver::Cfb);
     suite::face_suite!(crate::driver::Cfb);
+    suite::file_suite!(crate::driver::Cfb);
+    suite::hostile_file_suite!(crate::driver::Cfb);
 }
 
 /// What cannot depend on the cipher is tested with the default alone.
@@ -41,6 +43,23 @@ mod gcm {
         the_end_of_input_at_a_slow_server
         a_server_that_never_answers
         views_of_frames
+    });
+    suite::tests!(crate::driver::Gcm, files::sending {
+        to_the_room
+        cancelling
+        many_at_once_in_both_directions
+        the_end_of_input_waits
+    });
+    suite::tests!(crate::driver::Gcm, files::ending {
+        a_sender_goes
+        a_sender_is_reset
+        #[cfg(unix)]
+        a_server_goes
+    });
+    suite::tests!(crate::driver::Gcm, files::lies {
+        what_a_sender_may_not_do
+        what_cannot_be_read
+        who_acknowledges_too_much_is_told
     });
     suite::tests!(
         crate::driver::Gcm,

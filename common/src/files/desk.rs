@@ -34,6 +34,8 @@ use crate::sync::lock;
 const RECEIVING: usize = 64;
 /// Most offers that wait for the person's answer.
 const ASKED: usize = 1024;
+/// So many jobs are done at once; when there are more, no new offer is heard.
+const JOBS: usize = 2 * RECEIVING;
 /// What a piece costs beyond its bytes while it waits for the disk.
 const OVERHEAD: usize = 64;
 /// Most that waits for the disk, of one file: twice a window.
@@ -128,6 +130,8 @@ struct Receiving {
     pieces: mpsc::Sender<Piece>,
     /// What the pieces cost that have not been written yet.
     waiting: usize,
+    /// The last of them has come.
+    ended: bool,
 }
 
 impl<S> Desk<S> {
@@ -174,6 +178,8 @@ impl<S> Desk<S> {
             Event::Offer { id, from, name, size, .. } => return self.asked(id, &from, &name, size),
             Event::Chunk(chunk) => return self.piece(chunk.id(), Piece::Chunk(chunk)),
             Event::End { id, size, sha256 } => return self.piece(id, Piece::End(size, sha256)),
+            // All of it is here: whether it is right, and in place, is this side's matter.
+            Event::Abort { id, .. } if self.has_ended(id) => {}
             Event::Abort { id, text } => {
                 if let Some(title) = self.forget(id) {
                     self.error(format!("{title}: {text}"));
@@ -264,6 +270,10 @@ impl<S> Desk<S> {
 
     fn asked(&self, id: u32, from: &Name, name: &str, size: u64) -> Option<Job<S>> {
         let refuse = |text| Some(Job::Say(Request::Refuse { id, text }));
+        // Silence refuses what is too much. (A number that is taken comes from no honest server.)
+        if self.state().is_taken_up(id) {
+            return None;
+        }
         let name = match name.parse::<FileName>() {
             Ok(name) => name,
             Err(error) => {
@@ -316,7 +326,7 @@ impl<S> Desk<S> {
             return Some(Job::Say(Request::Refuse { id: offer.id, text }));
         }
         let (pieces, receiver) = mpsc::channel();
-        let receiving = Receiving { offer: offer.clone(), pieces, waiting: 0 };
+        let receiving = Receiving { offer: offer.clone(), pieces, waiting: 0, ended: false };
         state.receiving.insert(offer.id, receiving);
         Some(Job::Receive(offer, receiver))
     }
@@ -326,6 +336,7 @@ impl<S> Desk<S> {
         let mut state = self.state();
         let receiving = state.receiving.get_mut(&id)?;
         receiving.waiting += piece.cost();
+        receiving.ended |= matches!(piece, Piece::End(..));
         if receiving.waiting <= WAITING && receiving.pieces.send(piece).is_ok() {
             return None;
         }
@@ -335,9 +346,17 @@ impl<S> Desk<S> {
         Some(Job::Say(Request::Abort { id, text }))
     }
 
-    /// The disk is ready for a file: the other side and the person are told.
+    /// Whether the end of a file has come that is received.
+    fn has_ended(&self, id: u32) -> bool {
+        self.state().receiving.get(&id).is_some_and(|receiving| receiving.ended)
+    }
+
+    /// The disk is ready for a file: the other side and the person are told, if it is not over.
     pub fn taken(&self, offer: &Offer) {
         let Offer { id, name, size, from } = offer;
+        if !self.state().receiving.contains_key(id) {
+            return;
+        }
         self.notice(format!("receiving {name} ({size} bytes) from {from}; @cancel {id} stops it"));
         self.say(Request::Accept { id: *id });
     }
@@ -475,6 +494,14 @@ impl<S> State<S> {
     }
 }
 
+impl<S> State<S> {
+    /// Whether a file of this number cannot be dealt with.
+    fn is_taken_up(&self, id: u32) -> bool {
+        let known = self.sending.contains_key(&id) || self.asked.contains_key(&id);
+        known || self.receiving.contains_key(&id) || self.jobs >= JOBS
+    }
+}
+
 impl<S> Sending<S> {
     fn title(&self) -> String {
         format!("{} to {}", self.name, self.to)
@@ -487,3 +514,6 @@ impl Offer {
         format!("{} from {}", self.name, self.from)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+mod any;
+
 use super::*;
 use crate::message::Request;
 use crate::room::Room;

@@ -62,7 +62,7 @@ const INVISIBLE: &[RangeInclusive<char>] = &[
 /// Invisible too, but needed in emoji and several scripts.
 const NEEDED: [char; 3] = ['\u{200C}', '\u{200D}', '\u{FE0F}'];
 
-fn invisible() -> impl Iterator<Item = char> {
+pub(crate) fn invisible() -> impl Iterator<Item = char> {
     INVISIBLE.iter().cloned().flatten()
 }
 
@@ -532,10 +532,16 @@ pub fn invisible_characters_are_shown<S: Stage>() {
 
 /// A server made of the stage's own connection, with a client process in it that believes it.
 pub(crate) fn hostile_server<S: Stage>() -> (Program, Peer) {
+    hostile_server_with::<S>(&[])
+}
+
+/// The same with more options for the client.
+pub(crate) fn hostile_server_with<S: Stage>(options: &[&str]) -> (Program, Peer) {
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     let listener = Listener::bind(any, None).expect("a free port");
     let address = listener.address().to_string();
-    let mut bob = Program::start::<S>(&["client", &address, "--name", "bob"]);
+    let args = [&["client", &address, "--name", "bob"], options].concat();
+    let mut bob = Program::start::<S>(&args);
     let mut server = Peer::serving::<S>(listener.accept().expect("bob comes"));
     server.expect(&json!({"type": "hello", "chat5": 1, "name": "bob"}));
     let people = json!([{"name": "bob", "status": "normal"}]);

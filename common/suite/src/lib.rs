@@ -31,6 +31,7 @@ pub mod encrypted;
 pub mod exhaustion;
 #[cfg(unix)]
 pub mod face;
+pub mod files;
 pub mod hostile;
 pub mod interop;
 pub mod limits;
@@ -295,9 +296,114 @@ macro_rules! secret_suite {
     };
 }
 
+/// Makes a test of each scenario of files that people send each other, in a stage that has them.
+#[macro_export]
+macro_rules! file_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, files::sending {
+            to_the_room
+            to_one_person
+            what_cannot_be_sent
+            who_does_not_want_it
+            #[cfg(unix)] a_person_is_asked
+            cancelling
+            many_at_once_in_both_directions
+            names_in_any_script
+            nothing_is_overwritten
+            who_joins_later
+            the_end_of_input_waits
+            damage_is_noticed
+        });
+        $crate::tests!($stage, files::keeping {
+            copies_of_all
+            a_copy_for_the_server_alone
+            what_it_does_not_keep
+        });
+        $crate::tests!($stage, files::ending {
+            a_receiver_leaves
+            a_receiver_is_killed
+            a_sender_goes
+            a_sender_is_reset
+            #[cfg(unix)] a_server_goes
+            a_source_changes
+            leaving_does_not_wait
+        });
+        $crate::tests!($stage, files::waiting {
+            silence_refuses
+            who_stands_still_is_dropped
+            who_trickles_is_dropped
+            a_slow_taker_delays_that_file_alone
+            a_sender_says_nothing
+            who_never_finishes_is_dropped
+            others_wait_for_their_turn
+        });
+        $crate::tests!($stage, files::disk {
+            #[cfg(unix)] a_full_disk
+            #[cfg(unix)] a_full_disk_at_the_server
+            #[cfg(unix)] no_folder
+        });
+    };
+}
+
+/// Makes a test of each scenario of those who do not keep to the protocol of files.
+#[macro_export]
+macro_rules! hostile_file_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, files::lies {
+            what_a_sender_may_not_do
+            too_early_and_too_late
+            what_a_taker_may_not_do
+            what_is_not_ones_own
+            what_cannot_be_read
+            too_many_offers
+            #[cfg(target_os = "linux")] thousands_of_offers
+            #[cfg(target_os = "linux")] who_acknowledges_what_he_does_not_take
+            who_acknowledges_too_much_is_told
+            who_takes_nothing
+        });
+        $crate::tests!($stage, files::names {
+            from_a_sender
+            from_a_server
+            #[cfg(unix)] the_folder_is_exchanged
+        });
+        $crate::tests!($stage, files::servers {
+            what_comes_is_not_what_was_offered
+            what_nobody_has_asked_for
+            everything_twice
+            acknowledged_in_advance
+            #[cfg(target_os = "linux")] acknowledged_without_reading
+            #[cfg(target_os = "linux")] more_than_the_window
+            #[cfg(target_os = "linux")] thousands_of_offers
+        });
+    };
+}
+
+/// Makes a test of each scenario of processes that are killed.
+#[macro_export]
+macro_rules! kill_suite {
+    ($stage:ty) => {
+        $crate::tests!($stage, files::kill {
+            a_receiver
+            a_sender
+            a_server
+        });
+    };
+}
+
 /// Makes a test of each scenario of a module.
 #[macro_export]
 macro_rules! tests {
+    ($stage:ty, files::$module:ident { $($(#[$condition:meta])* $scenario:ident)* }) => {
+        mod $module {
+            $(
+                $(#[$condition])*
+                #[test]
+                fn $scenario() {
+                    ::suite::files::$module::$scenario::<$stage>();
+                }
+            )*
+        }
+    };
     ($stage:ty, $module:ident { $($(#[$condition:meta])* $scenario:ident)* }) => {
         mod $module {
             $(

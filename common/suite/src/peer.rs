@@ -1,13 +1,16 @@
 //! A client made of a stage's own connection, which may send anything at all.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use common::frame::CHUNK;
 use common::frame::MESSAGE;
 use common::frame::Outgoing;
 use common::limits::Limits;
 use common::outbox::Outbox;
+use common::outbox::Refused;
 use common::stream::Stream;
 use serde_json::Value;
 use serde_json::json;
@@ -16,6 +19,22 @@ use crate::Halves;
 use crate::PATIENCE;
 use crate::Receive;
 use crate::Stage;
+
+/// What came in one frame.
+#[derive(Debug, PartialEq)]
+pub enum Got {
+    /// A message.
+    Message(Value),
+    /// A part of a file.
+    Chunk {
+        /// Of which file.
+        id: u32,
+        /// Where in it.
+        offset: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+}
 
 /// A connection to a server, seen from inside: what is sent and received is kind and body.
 pub struct Peer {
@@ -90,6 +109,17 @@ impl Peer {
         self.outbox.push(frame.into());
     }
 
+    /// Sends a part of a file, right or wrong.
+    pub fn send_chunk(&mut self, id: u32, offset: u64, bytes: &[u8]) {
+        let body = [&id.to_be_bytes()[..], &offset.to_be_bytes(), bytes].concat();
+        self.send_frame(CHUNK, &body);
+    }
+
+    /// Whether nothing more can be sent.
+    pub fn is_closed(&self) -> bool {
+        self.outbox.try_push(&mut VecDeque::new()) == Err(Refused::Closed)
+    }
+
     /// Ends the own side after what was sent.
     pub fn finish(&mut self) {
         self.outbox.finish();
@@ -101,14 +131,41 @@ impl Peer {
     }
 
     /// The next message, or `None` where the connection ended, be it cleanly or not.
+    #[track_caller]
     pub fn next_event(&mut self) -> Option<Value> {
+        match self.got()? {
+            Got::Message(message) => Some(message),
+            Got::Chunk { id, offset, .. } => panic!("a chunk of file {id} for offset {offset}"),
+        }
+    }
+
+    /// What comes next, or `None` where the connection ended, be it cleanly or not.
+    #[track_caller]
+    pub fn got(&mut self) -> Option<Got> {
         self.stream.set_deadline(PATIENCE);
         match (self.receive)() {
-            Ok(Some((MESSAGE, body))) => Some(serde_json::from_slice(&body).expect("JSON")),
+            Ok(Some((MESSAGE, body))) => {
+                Some(Got::Message(serde_json::from_slice(&body).expect("JSON")))
+            }
+            Ok(Some((CHUNK, body))) => {
+                let (id, rest) = body.split_first_chunk().expect("an id");
+                let (offset, bytes) = rest.split_first_chunk().expect("an offset");
+                let (id, offset) = (u32::from_be_bytes(*id), u64::from_be_bytes(*offset));
+                Some(Got::Chunk { id, offset, bytes: bytes.to_vec() })
+            }
             Ok(Some((kind, _))) => panic!("a frame of kind {kind:02x}"),
             Ok(None) => None,
             Err(common::frame::Error::Silent) => panic!("nothing came within {PATIENCE:?}"),
             Err(_) => None,
+        }
+    }
+
+    /// The next part of a file, before which no message may come: where it belongs, and the bytes.
+    #[track_caller]
+    pub fn chunk(&mut self) -> (u32, u64, Vec<u8>) {
+        match self.got() {
+            Some(Got::Chunk { id, offset, bytes }) => (id, offset, bytes),
+            other => panic!("a chunk was due: {other:?}"),
         }
     }
 

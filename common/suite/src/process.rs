@@ -91,6 +91,11 @@ impl Program {
         writeln!(stdin, "{line}").expect("the program reads its input");
     }
 
+    /// Its input, for a thread that types on where the program may not read; else it ends with that.
+    pub fn take_input(&mut self) -> ChildStdin {
+        self.stdin.take().expect("the input is open")
+    }
+
     /// Ends its input.
     pub fn end_input(&mut self) {
         self.stdin = None;

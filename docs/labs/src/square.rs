@@ -28,6 +28,14 @@ const PATCHED: [&str; 3] = [MANIFEST, "src/main.rs", "src/connection.rs"];
 const MANIFEST: &str = "Cargo.toml";
 /// Where the targets are that stage 3's manifest names.
 const TARGETS: [&str; 2] = ["benches", "tests"];
+/// The tests among them that have the stage's server in them, which has a module more with files…
+const TESTS: [&str; 2] = ["tests/suite.rs", "tests/panic.rs"];
+const SERVER: &str = "mod server;\n";
+const TRANSFER: &str = "#[allow(dead_code, reason = \"a client's part of it\")]\n\
+                        #[path = \"../src/transfer.rs\"]\nmod transfer;\n";
+/// …and what the suite tests of files, with stage 3's driver.
+const SUITE: &str = "\nmod files {\n    suite::file_suite!(crate::driver::Cfb);\n    \
+                     suite::hostile_file_suite!(crate::driver::Cfb);\n}\n";
 
 /// What is wrong with the square, as far as its stages are there.
 ///
@@ -69,7 +77,7 @@ pub fn problems(root: &Path) -> Result<Vec<String>> {
 
 /// Writes stage 4 with the patch from 1 to 3, under the name of stage 3, to a new folder: a
 /// workspace of its own, whose other packages are those of the one in `root`. What its manifest
-/// names beside the program, tests and benches, is stage 3's.
+/// names beside the program, tests and benches, is stage 3's; its suite tests files, too.
 ///
 /// # Errors
 /// If a stage is not there, the patch does not apply, or something cannot be read or written.
@@ -88,6 +96,15 @@ pub fn write(root: &Path, folder: &Path) -> Result<()> {
         let targets = (three.folder(root).join(targets), package.join(targets));
         if targets.0.exists() {
             copy(&targets.0, &targets.1)?;
+        }
+    }
+    for file in TESTS {
+        let path = package.join(file);
+        if path.exists() {
+            let text = fs::read_to_string(&path).with_context(|| file.to_owned())?;
+            let more = if text.contains("suite::chat_suite!") { SUITE } else { "" };
+            let text = text.replace(SERVER, &format!("{SERVER}{TRANSFER}")) + more;
+            fs::write(path, text)?;
         }
     }
     for file in PATCHED {
@@ -251,7 +268,11 @@ mod tests {
         let three = STAGES[2].folder(root.path());
         let connection = fs::read_to_string(three.join("src/connection.rs")).unwrap();
         assert_eq!(read("stage3_secure_multi/src/connection.rs"), connection);
-        assert!(folder.join("stage3_secure_multi/tests/suite.rs").exists());
+        let suite = read("stage3_secure_multi/tests/suite.rs");
+        for words in ["mod transfer;", "suite::chat_suite!", "suite::hostile_file_suite!"] {
+            assert!(suite.contains(words), "{words} is missing:\n{suite}");
+        }
+        assert!(read("stage3_secure_multi/tests/panic.rs").contains("mod transfer;"));
 
         let workspace = read("Cargo.toml");
         assert!(workspace.contains("\nmembers = [\"stage3_secure_multi\"]\n"), "{workspace}");
