@@ -123,6 +123,8 @@ pub enum Lane {
     /// As a message, and what is still queued of the bytes of that transfer is dropped: to free
     /// their memory, and therefore also when the frame itself has to wait or is refused.
     Abort(u32),
+    /// The same, and nothing else: there is no frame.
+    Over(u32),
 }
 
 /// A frame on its way out: kind · body, shared by all who get it, and its lane in their queues.

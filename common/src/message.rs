@@ -68,8 +68,9 @@ pub enum Request {
     GroupDelete { group: String },
     /// Its sender is writing something.
     Typing {},
-    /// A file, for one person or for all.
+    /// A file, for one person or for all. The sender chooses the tag; the answer has it, too.
     Offer {
+        tag: u32,
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         to: Option<String>,
         name: String,
@@ -135,10 +136,10 @@ pub enum Event {
     GroupDeleted { group: Name, by: Name },
     /// Someone is writing something.
     Typing { name: Name },
-    /// The oldest of the receiver's offers without an answer: its number.
-    Offered { id: u32 },
-    /// The oldest of the receiver's offers without an answer: why it is none.
-    NotOffered { text: String },
+    /// The receiver's offer with this tag has got its number.
+    Offered { tag: u32, id: u32 },
+    /// The receiver's offer with this tag is none, and why.
+    NotOffered { tag: u32, text: String },
     /// Someone offers a file, to one person or to all.
     Offer {
         id: u32,
@@ -162,6 +163,9 @@ pub enum Event {
     End { id: u32, size: u64, sha256: Checksum },
     /// A file does not come, or not all of it, and why.
     Abort { id: u32, text: String },
+    /// The receiver gets nothing more of a file; never on the wire, because they know.
+    #[serde(skip)]
+    Over { id: u32 },
     /// A part of a file; on the wire a frame of another kind.
     #[serde(skip)]
     Chunk(Chunk),
@@ -203,6 +207,7 @@ impl Event {
                 | Event::Done { .. }
                 | Event::End { .. }
                 | Event::Abort { .. }
+                | Event::Over { .. }
                 | Event::Chunk(_)
         )
     }
@@ -213,6 +218,7 @@ impl Event {
             Event::Chunk(chunk) => chunk.frame(),
             Event::End { id, .. } => encode(self).in_lane(Lane::File(*id)),
             Event::Abort { id, .. } => encode(self).in_lane(Lane::Abort(*id)),
+            Event::Over { id } => Outgoing::from(Vec::new()).in_lane(Lane::Over(*id)),
             _ => encode(self),
         }
     }

@@ -44,8 +44,10 @@ use crate::sync::lock;
 /// Most bytes in one batch, so that a batch is about one system call and what overtakes it does
 /// not wait long.
 const BATCH: usize = 64 * 1024;
-/// The same for the bytes of files: fewer and larger calls are faster.
+/// The same for the bytes of files: fewer and larger calls are faster…
 const FILE_BATCH: usize = 256 * 1024;
+/// …unless one takes so long, on a slow line.
+const SLOW: Duration = Duration::from_millis(20);
 /// How long the writing thread waits for more bytes of a file that is under way, if there are few: to
 /// wake it for each chunk costs more than to send them.
 const LINGER: Duration = Duration::from_millis(1);
@@ -101,6 +103,8 @@ struct State {
     files: LaneState,
     /// Set while anything is queued or being written.
     progress: Option<Progress>,
+    /// When the batch was taken that is being written, if there are bytes of files in it.
+    taken_at: Option<Instant>,
     /// The writing thread waits for a message, or for so many bytes of files.
     writer_waits: Option<usize>,
     senders_wait: usize,
@@ -148,6 +152,7 @@ impl Outbox {
                 messages: LaneState::default(),
                 files: LaneState::default(),
                 progress: None,
+                taken_at: None,
                 writer_waits: None,
                 senders_wait: 0,
                 ending: Ending::Open,
@@ -215,6 +220,8 @@ impl Outbox {
         batch.clear();
         let mut state = lock(&self.state);
         let mut lingers = state.files.in_batch > 0;
+        let is_slow = lingers && state.taken_at.is_some_and(|taken| taken.elapsed() > SLOW);
+        let most = if is_slow { BATCH } else { FILE_BATCH };
         state.messages.written();
         state.files.written();
         self.wake_senders(&state);
@@ -226,9 +233,10 @@ impl Outbox {
             }
             let mut bytes = state.messages.take(batch, 0, BATCH);
             if state.messages.frames.is_empty() {
-                bytes = state.files.take(batch, bytes, FILE_BATCH);
+                bytes = state.files.take(batch, bytes, most);
             }
             if bytes > 0 {
+                state.taken_at = (state.files.in_batch > 0).then(Instant::now);
                 return true;
             }
             state.progress = None;
@@ -334,7 +342,7 @@ impl Outbox {
         let result = state.push(frames, self.capacity);
         // Bytes of an aborted transfer are not kept until there is room to say so.
         for frame in frames.iter() {
-            if let Lane::Abort(transfer) = frame.lane() {
+            if let Lane::Abort(transfer) | Lane::Over(transfer) = frame.lane() {
                 state.files.drop_transfer(transfer);
             }
         }
@@ -399,6 +407,7 @@ impl State {
                     self.files.push(frame);
                     self.lied |= self.files.of_transfer(transfer) > TRANSFER;
                 }
+                Lane::Over(transfer) => self.files.drop_transfer(transfer),
                 // A frame larger than the whole lane has to fit an empty one.
                 _ if bytes > 0 && bytes + cost(&frame) > capacity => {
                     frames.push_front(frame);

@@ -269,9 +269,10 @@ impl Room {
             Request::GroupLeave { group } => self.group_leave(from, &group),
             Request::GroupDelete { group } => self.group_delete(from, &group),
             Request::Typing {} => self.typing(from, now),
-            Request::Offer { to, name, size } => {
-                let offered = self.offer(from, to.as_deref(), (&name, size), now);
-                Ok(offered.unwrap_or_else(|text| vec![only(from, Event::NotOffered { text })]))
+            Request::Offer { tag, to, name, size } => {
+                let offered = self.offer(from, tag, to.as_deref(), (&name, size), now);
+                let refused = |text| vec![only(from, Event::NotOffered { tag, text })];
+                Ok(offered.unwrap_or_else(refused))
             }
             Request::Accept { id } => self.files()?.accept(from, id, now),
             Request::Refuse { id, text } => {
@@ -292,9 +293,12 @@ impl Room {
         }
     }
 
-    /// Time has passed for the files on their way.
-    pub fn tick(&mut self, now: Instant) -> Vec<Delivery> {
-        self.transfers.as_mut().map(|transfers| transfers.tick(now)).unwrap_or_default()
+    /// Time has passed for the files on their way. The clock itself is `late` by so much, which is
+    /// held against nobody.
+    pub fn tick(&mut self, now: Instant, late: Duration) -> Vec<Delivery> {
+        let Some(transfers) = &mut self.transfers else { return Vec::new() };
+        transfers.excuse_all(late);
+        transfers.tick(now)
     }
 
     fn files(&mut self) -> Result<&mut Transfers, String> {
@@ -304,6 +308,7 @@ impl Room {
     fn offer(
         &mut self,
         from: PeerId,
+        tag: u32,
         to: Option<&str>,
         (name, size): (&str, u64),
         now: Instant,
@@ -318,7 +323,7 @@ impl Room {
         takers.extend(self.keeper);
         let named = |id: PeerId| (id, self.name(id).cloned().unwrap_or_else(Name::operator));
         let takers = takers.into_iter().map(named).collect();
-        self.files()?.offer(Offer { from: (from, sender), to, takers, name, size }, now)
+        self.files()?.offer(Offer { from: (from, sender), tag, to, takers, name, size }, now)
     }
 
     /// What someone present is called.
@@ -365,11 +370,11 @@ impl Room {
     fn recipient(&self, from: PeerId, to: &str) -> Result<PeerId, String> {
         let (id, recipient) = self.present(to)?;
         if id == from {
-            return Err("that is you: @NAME text writes to somebody else".to_owned());
+            return Err("that is you, and not somebody else".to_owned());
         }
         match (recipient.status, &recipient.name) {
             (Status::Dnd, name) => Err(format!(
-                "{name} is dnd (do not disturb) and gets no private messages; try again later"
+                "{name} is dnd (do not disturb) and gets nothing private; try again later"
             )),
             _ => Ok(id),
         }

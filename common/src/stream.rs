@@ -33,6 +33,10 @@ use crate::sync::lock;
 /// Connections that the system completes before they are accepted. Over the standard library's
 /// 128, so that a whole lecture hall can arrive at once without waiting for a second SYN.
 const BACKLOG: i32 = 1024;
+/// Bytes that the system takes before it can send them (`TCP_NOTSENT_LOWAT`, tcp(7)): what it has
+/// taken, no message overtakes any more.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NOT_SENT: u32 = 128 * 1024;
 /// How long one write may take; then the writing thread looks whether it should go on.
 const WRITE_TICK: Duration = Duration::from_millis(100);
 /// The same on Windows, where a write that timed out is the end of the connection.
@@ -87,6 +91,9 @@ impl Stream {
     ) -> io::Result<Stream> {
         // A chat message is small and somebody waits for it: Nagle's algorithm would hold it back.
         tcp.set_nodelay(true)?;
+        // Where it cannot be set, messages behind a file come later.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(NOT_SENT);
         match opener {
             Side::Remote if cfg!(windows) => tcp.set_write_timeout(Some(WINDOWS_WRITE))?,
             // A client waits for its server, which may itself be waiting for others.

@@ -55,6 +55,8 @@ pub struct Transfers {
 pub struct Offer {
     /// Who offers it.
     pub from: (PeerId, Name),
+    /// What its sender calls it until it has a number.
+    pub tag: u32,
     /// The person that it is for, if it is not for all.
     pub to: Option<Name>,
     /// All who are asked.
@@ -167,7 +169,7 @@ impl Transfers {
         };
         let offered = Delivery { to: transfer.everyone(), event };
         self.all.insert(id, transfer);
-        Ok(vec![only(from, Event::Offered { id }), offered])
+        Ok(vec![only(from, Event::Offered { tag: offer.tag, id }), offered])
     }
 
     /// Someone takes what was offered.
@@ -245,7 +247,9 @@ impl Transfers {
         match &mut transfer.phase {
             Phase::UnderWay(flow) if flow.sent == size && size == declared && !flow.ended => {
                 (flow.ended, flow.sent_at) = (true, now);
-                Ok(vec![Delivery { to, event: Event::End { id, size, sha256 } }])
+                let mut deliveries = vec![Delivery { to, event: Event::End { id, size, sha256 } }];
+                deliveries.extend(self.start(from, now));
+                Ok(deliveries)
             }
             _ => Ok(self.end_early(id, "it ended where it should not", true, now)),
         }
@@ -283,7 +287,8 @@ impl Transfers {
         let Some(transfer) = self.all.get_mut(&id) else { return Ok(Vec::new()) };
         transfer.takers.remove(&from);
         transfer.received = true;
-        let mut deliveries = vec![only(transfer.from, Event::Received { id, name })];
+        let mut deliveries =
+            vec![only(from, Event::Over { id }), only(transfer.from, Event::Received { id, name })];
         deliveries.extend(self.settle(id, now));
         Ok(deliveries)
     }
@@ -302,6 +307,19 @@ impl Transfers {
             }
         }
         deliveries
+    }
+
+    /// The server itself has been standing still for so long: nobody is late because of that.
+    pub fn excuse_all(&mut self, pause: Duration) {
+        for Transfer { takers, phase, .. } in self.all.values_mut() {
+            takers.values_mut().for_each(|taker| taker.since += pause);
+            match phase {
+                Phase::Offered { until } => *until += pause,
+                Phase::Waits => {}
+                Phase::UnderWay(flow) => flow.sent_at += pause,
+            }
+        }
+        self.heard.values_mut().for_each(|heard| *heard += pause);
     }
 
     /// Time has passed: who has not answered, or stands still, is dropped.
@@ -418,7 +436,10 @@ impl Transfers {
         let Some(transfer) = self.all.get_mut(&id) else { return Vec::new() };
         let Some(taker) = transfer.takers.remove(&peer) else { return Vec::new() };
         let (name, text) = (taker.name, why.to_owned());
-        let mut deliveries = vec![only(transfer.from, Event::Dropped { id, name, text })];
+        let mut deliveries = vec![
+            only(peer, Event::Over { id }),
+            only(transfer.from, Event::Dropped { id, name, text }),
+        ];
         deliveries.extend(self.settle(id, now));
         deliveries
     }
@@ -458,6 +479,8 @@ impl Transfers {
         let own = self.all.iter_mut().filter(|(_, transfer)| transfer.from == from);
         let (under_way, waiting): (Vec<_>, Vec<_>) = own
             .filter(|(_, transfer)| !matches!(transfer.phase, Phase::Offered { .. }))
+            // When all has been sent, it is those who take it that are to be waited for.
+            .filter(|(_, transfer)| !transfer.has_ended())
             .partition(|(_, transfer)| matches!(transfer.phase, Phase::UnderWay(_)));
         let free = self.under_way_each.saturating_sub(under_way.len());
         let go = |(id, transfer): (&u32, &mut Transfer)| {
@@ -491,6 +514,10 @@ impl Taker {
 impl Transfer {
     fn everyone(&self) -> Vec<PeerId> {
         self.takers.keys().copied().collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::UnderWay(Flow { ended: true, .. }))
     }
 
     /// All who take it have the bytes before this offset.

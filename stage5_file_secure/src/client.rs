@@ -69,7 +69,10 @@ impl Client {
                 }
                 // An error would be that of a face that nobody sees.
                 command::Action::Show(events) => drop(self.face.show_all(&events)),
-                command::Action::Quit => return self.outbox.finish(),
+                command::Action::Quit => {
+                    self.transfers.leave();
+                    return self.outbox.finish();
+                }
             }
         }
         // A script's own files are sent before it leaves.

@@ -87,9 +87,9 @@ impl Server {
     /// Tells the room that time has passed: files wait for nobody for ever.
     fn clock(self: &Arc<Server>) -> Option<Clock> {
         let server = Arc::clone(self);
-        let tick = move || {
+        let tick = move |late| {
             let mut registry = sync::lock(&server.registry);
-            let deliveries = registry.room.tick(Instant::now());
+            let deliveries = registry.room.tick(Instant::now(), late);
             server.deliver(registry, deliveries);
         };
         let clock = Clock::start(self.limits.tick, self.limits.stack, tick);

@@ -83,6 +83,11 @@ impl Transfers {
         self.begin(self.desk.hear(event));
     }
 
+    /// The person leaves, and does not wait for any file.
+    pub fn leave(&self) {
+        self.desk.leave();
+    }
+
     /// Waits until all own files are through.
     pub fn finish(&self) {
         self.desk.finish();
@@ -155,7 +160,12 @@ impl Transfers {
             let is_late = piece == Err(RecvTimeoutError::Timeout);
             match piece {
                 Ok(piece) if !self.desk.takes(offer.id, &piece) => return Ok(None),
-                Ok(Piece::End(size, sha256)) => return incoming.finish(size, &sha256.0).map(Some),
+                Ok(Piece::End(size, sha256)) => {
+                    // The disk may take its time, and that is not held against who has everything.
+                    self.desk.acknowledge(offer, incoming.offset());
+                    let complete = incoming.check(size, &sha256.0)?;
+                    return self.desk.commits(offer.id).then(|| complete.publish()).transpose();
+                }
                 Ok(Piece::Chunk(chunk)) => incoming.write_at(chunk.offset(), chunk.bytes())?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),

@@ -19,6 +19,8 @@ pub const HEADER: usize = 4 + 8;
 /// Fewest bytes of a file in a chunk that is not its last.
 pub const MIN: u64 = 1024;
 
+/// From so many bytes on a chunk is worth a buffer of the pool, which has room for the largest.
+const LARGE: usize = CHUNK / 2;
 /// Kind, id and offset, as they are in front of a frame's payload.
 const FRONT: usize = 1 + HEADER;
 
@@ -53,13 +55,19 @@ impl Chunk {
         if !(HEADER + 1..=HEADER + CHUNK).contains(&body.len()) {
             return Err(refused);
         }
-        let mut payload = Buffer::take();
-        payload.truncate(1 + body.len());
-        if let Some((kind, rest)) = payload.split_first_mut() {
-            *kind = KIND;
-            rest.copy_from_slice(body);
-        }
-        Ok(Chunk { id, offset, frame: Outgoing::from(payload).in_lane(Lane::File(id)) })
+        let frame = match body.len() {
+            LARGE.. => {
+                let mut payload = Buffer::take();
+                payload.truncate(1 + body.len());
+                if let Some((kind, rest)) = payload.split_first_mut() {
+                    *kind = KIND;
+                    rest.copy_from_slice(body);
+                }
+                Outgoing::from(payload)
+            }
+            _ => Outgoing::from([&[KIND][..], body].concat()),
+        };
+        Ok(Chunk { id, offset, frame: frame.in_lane(Lane::File(id)) })
     }
 
     /// A chunk of at most [`CHUNK`] bytes that `fill` writes to the front of the buffer that it is
@@ -77,7 +85,11 @@ impl Chunk {
         let header = [&[KIND][..], &id.to_be_bytes(), &offset.to_be_bytes()].concat();
         front.copy_from_slice(&header);
         payload.truncate(FRONT + length);
-        Ok(Some(Chunk { id, offset, frame: Outgoing::from(payload).in_lane(Lane::File(id)) }))
+        let frame = match length {
+            LARGE.. => Outgoing::from(payload),
+            _ => Outgoing::from(payload.to_vec()),
+        };
+        Ok(Some(Chunk { id, offset, frame: frame.in_lane(Lane::File(id)) }))
     }
 
     /// Which transfer it belongs to.

@@ -6,7 +6,7 @@
 //! nothing here.
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::PoisonError;
@@ -31,7 +31,7 @@ use crate::sync::MutexGuard;
 use crate::sync::lock;
 
 /// Most files that are received at once.
-const RECEIVING: usize = 64;
+const RECEIVING: usize = 256;
 /// Most offers that wait for the person's answer.
 const ASKED: usize = 1024;
 /// So many jobs are done at once; when there are more, no new offer is heard.
@@ -41,7 +41,11 @@ const OVERHEAD: usize = 64;
 /// Most that waits for the disk, of one file: twice a window.
 const WAITING: usize = 2 * 1024 * 1024;
 /// For the threads to remove what is not complete, when all is over.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// For the server to say that it has got an offer, when nothing else is waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const TICK: Duration = Duration::from_millis(250);
 
 /// A file as it was offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,8 +110,11 @@ pub struct Desk<S> {
 }
 
 struct State<S> {
-    /// Own files that have no number yet, in the order in which they get it.
-    offered: VecDeque<Sending<S>>,
+    /// Own files that have no number yet, by their tags.
+    offered: BTreeMap<u32, Sending<S>>,
+    last_tag: u32,
+    /// Numbers that `go` was said of before they were known: those are of own files, too.
+    early: BTreeSet<u32>,
     sending: BTreeMap<u32, Sending<S>>,
     asked: BTreeMap<u32, Offer>,
     receiving: BTreeMap<u32, Receiving>,
@@ -123,6 +130,7 @@ struct Sending<S> {
     to: String,
     sent: u64,
     acked: u64,
+    since: Instant,
 }
 
 struct Receiving {
@@ -132,6 +140,8 @@ struct Receiving {
     waiting: usize,
     /// The last of them has come.
     ended: bool,
+    /// It is being put in place.
+    committed: bool,
 }
 
 impl<S> Desk<S> {
@@ -158,8 +168,8 @@ impl<S> Desk<S> {
     /// What the other side says of files, and the job that follows from it.
     pub fn hear(&self, event: Event) -> Option<Job<S>> {
         match event {
-            Event::Offered { id } => self.offered(id),
-            Event::NotOffered { text } => self.not_offered(&text),
+            Event::Offered { tag, id } => return self.offered(tag, id),
+            Event::NotOffered { tag, text } => self.not_offered(tag, &text),
             Event::Go { id } => return self.go(id),
             Event::Ack { id, offset } => self.acked(id, offset),
             Event::Dropped { id, name, text } => {
@@ -198,31 +208,44 @@ impl<S> Desk<S> {
             Ok(name) => name,
             Err(error) => return self.error(format!("{}: {error}", path.display())),
         };
-        let request =
-            Request::Offer { to: to.as_ref().map(Name::to_string), name: name.to_string(), size };
+        let mut state = self.state();
+        state.last_tag = state.last_tag.wrapping_add(1);
+        let (tag, name_to) = (state.last_tag, to.as_ref().map(Name::to_string));
+        let request = Request::Offer { tag, to: name_to, name: name.to_string(), size };
         let to = to.map_or("all".to_owned(), String::from);
-        let sending = Sending { source: Some(source), name, size, to, sent: 0, acked: 0 };
-        self.state().offered.push_back(sending);
+        let (source, since) = (Some(source), Instant::now());
+        let sending = Sending { source, name, size, to, sent: 0, acked: 0, since };
+        state.offered.insert(tag, sending);
+        drop(state);
         self.say(request);
     }
 
-    fn offered(&self, id: u32) {
+    /// An own file has got its number. That of none of them may belong to something that somebody
+    /// has changed on its way.
+    fn offered(&self, tag: u32, id: u32) -> Option<Job<S>> {
         let mut state = self.state();
-        let Some(own) = state.offered.pop_front() else { return };
-        let (title, size) = (own.title(), own.size);
+        let Some(own) = state.offered.remove(&tag).filter(|_| !state.is_known(id)) else {
+            let text = "this was not offered".to_owned();
+            return Some(Job::Say(Request::Abort { id, text }));
+        };
+        let (title, size, goes) = (own.title(), own.size, state.early.remove(&id));
         state.sending.insert(id, own);
         drop(state);
         self.notice(format!("offered {title} ({size} bytes); @cancel {id} takes it back"));
+        if goes { self.go(id) } else { None }
     }
 
-    fn not_offered(&self, why: &str) {
-        let Some(own) = self.state().offered.pop_front() else { return };
+    fn not_offered(&self, tag: u32, why: &str) {
+        let Some(own) = self.state().offered.remove(&tag) else { return };
         self.changed.notify_all();
         self.error(format!("{}: {why}", own.title()));
     }
 
     fn go(&self, id: u32) -> Option<Job<S>> {
         let mut state = self.state();
+        if !state.sending.contains_key(&id) && state.early.len() < state.offered.len() {
+            state.early.insert(id);
+        }
         let own = state.sending.get_mut(&id)?;
         let source = own.source.take()?;
         let text = format!("sending {} ({} bytes)", own.name, own.size);
@@ -238,9 +261,9 @@ impl<S> Desk<S> {
         // Of what was not sent, nobody has anything.
         own.acked = own.acked.max(offset.min(own.sent));
         let (title, done, size) = (own.title(), own.acked, own.size);
+        self.progress(id, title, done, size);
         drop(state);
         self.changed.notify_all();
-        self.progress(id, title, done, size);
     }
 
     /// Waits until the window has room for all before `end`; false if it never will.
@@ -326,7 +349,8 @@ impl<S> Desk<S> {
             return Some(Job::Say(Request::Refuse { id: offer.id, text }));
         }
         let (pieces, receiver) = mpsc::channel();
-        let receiving = Receiving { offer: offer.clone(), pieces, waiting: 0, ended: false };
+        let receiving =
+            Receiving { offer: offer.clone(), pieces, waiting: 0, ended: false, committed: false };
         state.receiving.insert(offer.id, receiving);
         Some(Job::Receive(offer, receiver))
     }
@@ -365,31 +389,50 @@ impl<S> Desk<S> {
     pub fn takes(&self, id: u32, piece: &Piece) -> bool {
         let mut state = self.state();
         let receiving = state.receiving.get_mut(&id);
-        receiving.map(|receiving| receiving.waiting -= piece.cost()).is_some()
+        let written = |waiting: usize| waiting.saturating_sub(piece.cost());
+        receiving.map(|file| file.waiting = written(file.waiting)).is_some()
     }
 
     /// All before `offset` is written: the other side and the person are told.
     pub fn acknowledge(&self, offer: &Offer, offset: u64) {
         self.say(Request::Ack { id: offer.id, offset });
-        self.progress(offer.id, offer.title(), offset, offer.size);
+        // Of a file that is over nothing is shown, not even too late.
+        let state = self.state();
+        if state.receiving.contains_key(&offer.id) {
+            self.progress(offer.id, offer.title(), offset, offer.size);
+        }
+    }
+
+    /// All of a file is on the disk, and what came is what was sent: whether it is still wanted. From
+    /// now on it cannot be cancelled.
+    pub fn commits(&self, id: u32) -> bool {
+        let mut state = self.state();
+        let receiving = state.receiving.get_mut(&id);
+        receiving.map(|receiving| receiving.committed = true).is_some()
     }
 
     /// A file is in place.
     pub fn received(&self, offer: &Offer, path: &Path) {
         let Offer { id, name, size, from } = offer;
-        self.forget(*id);
-        self.notice(format!("received {name} ({size} bytes) from {from} -> {}", path.display()));
+        // First to the other side: whoever reads the line may leave at once.
         self.say(Request::Received { id: *id });
+        self.notice(format!("received {name} ({size} bytes) from {from} -> {}", path.display()));
+        self.forget(*id);
     }
 
     // Both.
 
     /// The person wants no more of a file.
     pub fn cancel(&self, id: u32) {
+        let committed = |file: &Receiving| file.committed;
+        match self.state().receiving.get(&id).is_some_and(committed) {
+            true => return self.error(format!("file {id} is complete already")),
+            false => {}
+        }
         match self.forget(id) {
             Some(title) => {
-                self.notice(format!("{title}: cancelled"));
                 self.say(Request::Abort { id, text: "cancelled".to_owned() });
+                self.notice(format!("{title}: cancelled"));
             }
             None => self.error(format!("there is no file {id} on its way")),
         }
@@ -399,8 +442,8 @@ impl<S> Desk<S> {
     /// Of a file that is over already, nobody is told.
     pub fn give_up(&self, id: u32, error: &impl Display, for_others: String) {
         if let Some(title) = self.forget(id) {
-            self.error(format!("{title}: {error}"));
             self.say(Request::Abort { id, text: for_others });
+            self.error(format!("{title}: {error}"));
         }
     }
 
@@ -410,18 +453,40 @@ impl<S> Desk<S> {
         let own = state.sending.remove(&id).map(|own| own.title());
         let asked = state.asked.remove(&id).map(|offer| offer.title());
         let receiving = state.receiving.remove(&id).map(|receiving| receiving.offer.title());
-        drop(state);
-        self.changed.notify_all();
         // Nobody sees it where this fails.
         let _ = self.face.progress(id, None);
+        drop(state);
+        self.changed.notify_all();
         own.or(asked).or(receiving)
     }
 
-    /// Waits until all own files are through.
+    /// The person leaves, and wants no more of any file.
+    pub fn leave(&self) {
+        let state = self.state();
+        let receiving = state.receiving.iter().filter(|(_, file)| !file.committed);
+        let ids = state.sending.keys().chain(receiving.map(|(id, _)| id)).copied();
+        let ids = ids.collect::<Vec<_>>();
+        drop(state);
+        for id in ids {
+            if self.forget(id).is_some() {
+                self.say(Request::Abort { id, text: "has left".to_owned() });
+            }
+        }
+    }
+
+    /// Waits until all own files are through, and until those whose end has come are in place. What
+    /// the other side does not even answer is not waited for any longer.
     pub fn finish(&self) {
         let mut state = self.state();
-        while !(state.closed || state.offered.is_empty() && state.sending.is_empty()) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            state.offered.retain(|_, own| own.since.elapsed() < ANSWER_WITHIN);
+            let comes = state.receiving.values().any(|receiving| receiving.ended);
+            let waits = comes || !state.offered.is_empty() || !state.sending.is_empty();
+            if state.closed || !waits {
+                return;
+            }
+            let woken = self.changed.wait_timeout(state, TICK);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -484,7 +549,9 @@ impl<S> Drop for Busy<S> {
 impl<S> State<S> {
     fn new(jobs: usize, closed: bool) -> State<S> {
         State {
-            offered: VecDeque::new(),
+            offered: BTreeMap::new(),
+            last_tag: 0,
+            early: BTreeSet::new(),
             sending: BTreeMap::new(),
             asked: BTreeMap::new(),
             receiving: BTreeMap::new(),
@@ -497,8 +564,12 @@ impl<S> State<S> {
 impl<S> State<S> {
     /// Whether a file of this number cannot be dealt with.
     fn is_taken_up(&self, id: u32) -> bool {
-        let known = self.sending.contains_key(&id) || self.asked.contains_key(&id);
-        known || self.receiving.contains_key(&id) || self.jobs >= JOBS
+        self.is_known(id) || self.jobs >= JOBS
+    }
+
+    fn is_known(&self, id: u32) -> bool {
+        let asked = self.asked.contains_key(&id);
+        asked || self.sending.contains_key(&id) || self.receiving.contains_key(&id)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::room::Room;
 
 const SECOND: Duration = Duration::from_secs(1);
 const KIB: u64 = 1024;
+/// What all senders call their offers: it is theirs alone.
+const TAG: u32 = 77;
 
 /// A room with files, and the time in it.
 struct Lab {
@@ -32,7 +34,7 @@ impl Lab {
     /// What comes of some time.
     fn wait(&mut self, time: Duration) -> Vec<(Vec<PeerId>, Event)> {
         self.now += time;
-        parts(self.room.tick(self.now))
+        parts(self.room.tick(self.now, Duration::ZERO))
     }
 
     /// What comes of it when somebody leaves, but for that itself.
@@ -45,7 +47,7 @@ impl Lab {
     /// Offers a file of so many bytes to all; its number.
     fn offer(&mut self, from: PeerId, size: u64) -> u32 {
         match self.ask(from, offer(None, "a.txt", size)).first() {
-            Some((_, Event::Offered { id })) => *id,
+            Some((_, Event::Offered { id, .. })) => *id,
             other => panic!("{other:?}"),
         }
     }
@@ -63,7 +65,9 @@ impl Lab {
 }
 
 fn parts(deliveries: Vec<Delivery>) -> Vec<(Vec<PeerId>, Event)> {
-    deliveries.into_iter().map(|delivery| (delivery.to, delivery.event)).collect()
+    // What is for the queues alone is looked at where it matters.
+    let deliveries = deliveries.into_iter().map(|delivery| (delivery.to, delivery.event));
+    deliveries.filter(|(_, event)| !matches!(event, Event::Over { .. })).collect()
 }
 
 fn to_one(peer: PeerId, event: Event) -> (Vec<PeerId>, Event) {
@@ -75,7 +79,7 @@ fn name(name: &str) -> Name {
 }
 
 fn offer(to: Option<&str>, name: &str, size: u64) -> Request {
-    Request::Offer { to: to.map(str::to_owned), name: name.to_owned(), size }
+    Request::Offer { tag: TAG, to: to.map(str::to_owned), name: name.to_owned(), size }
 }
 
 fn chunk(id: u32, offset: u64, length: u64) -> Chunk {
@@ -114,7 +118,10 @@ fn a_file_to_all_from_the_offer_to_its_end() {
         name: "report.pdf".to_owned(),
         size: 70 * KIB,
     };
-    assert_eq!(offered, [to_one(alice, Event::Offered { id: 1 }), (vec![bob, carol], event)]);
+    assert_eq!(
+        offered,
+        [to_one(alice, Event::Offered { tag: TAG, id: 1 }), (vec![bob, carol], event)]
+    );
     assert_eq!(lab.ask(bob, Request::Accept { id: 1 }), [], "carol has not answered");
     assert_eq!(lab.ask(carol, Request::Accept { id: 1 }), [to_one(alice, Event::Go { id: 1 })]);
     for (at, length) in [(0, 64 * KIB), (64 * KIB, 6 * KIB)] {
@@ -164,7 +171,7 @@ fn what_cannot_be_offered() {
         (offer(None, "", 1), "empty"),
     ] {
         match &lab.ask(alice, request)[..] {
-            [(to, Event::NotOffered { text })] => {
+            [(to, Event::NotOffered { tag: TAG, text })] => {
                 assert_eq!(*to, [alice]);
                 assert!(text.contains(why), "{text}");
             }
@@ -174,7 +181,7 @@ fn what_cannot_be_offered() {
     lab.leave(bob);
     let alone = lab.ask(alice, offer(None, "a.txt", 1));
     let text = "nobody is here to take it".to_owned();
-    assert_eq!(alone, [to_one(alice, Event::NotOffered { text })]);
+    assert_eq!(alone, [to_one(alice, Event::NotOffered { tag: TAG, text })]);
 }
 
 #[test]
@@ -185,7 +192,10 @@ fn where_files_are_not_passed_on() {
     let now = Instant::now();
     let text = "this server passes on no files".to_owned();
     let mut ask = |request| parts(room.request(alice, Ok(request), now));
-    assert_eq!(ask(offer(None, "a", 1)), [to_one(alice, Event::NotOffered { text: text.clone() })]);
+    assert_eq!(
+        ask(offer(None, "a", 1)),
+        [to_one(alice, Event::NotOffered { tag: TAG, text: text.clone() })]
+    );
     let refused = [to_one(alice, Event::Refused { text })];
     for request in [Request::Accept { id: 1 }, ack(1, 1), end(1, 1), Request::Received { id: 1 }] {
         assert_eq!(ask(request), refused);

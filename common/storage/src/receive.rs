@@ -158,13 +158,11 @@ impl Incoming {
         Ok(())
     }
 
-    /// Puts the file in place, if it is what was sent, and says where: under its own name or one
-    /// with a number, so that nothing is overwritten. It waits until the disk has all of it.
+    /// Checks that the file is what was sent, and waits until the disk has all of it.
     ///
     /// # Errors
-    /// [`Error::Size`], [`Error::Checksum`], [`Error::Write`], [`Error::Taken`] and
-    /// [`Error::Publish`]; nothing is left behind then.
-    pub fn finish(mut self, size: u64, sha256: &Sha256) -> Result<PathBuf, Error> {
+    /// [`Error::Size`], [`Error::Checksum`], [`Error::Write`]; nothing is left behind then.
+    pub fn check(self, size: u64, sha256: &Sha256) -> Result<Complete, Error> {
         if size != self.size || self.offset != self.size {
             return Err(Error::Size { came: self.offset, said: size, size: self.size });
         }
@@ -173,6 +171,25 @@ impl Incoming {
         }
         let file = self.part.file.as_ref().ok_or(Error::Broken)?;
         file.sync_all().map_err(Error::Write)?;
+        Ok(Complete { part: self.part, path: self.path, name: self.name })
+    }
+}
+
+/// A file that is on the disk, all of it, and not in place yet: it is removed when this is dropped.
+#[derive(Debug)]
+pub struct Complete {
+    part: Part,
+    path: PathBuf,
+    name: FileName,
+}
+
+impl Complete {
+    /// Puts the file in place and says where: under its own name or one with a number, so that
+    /// nothing is overwritten.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] and [`Error::Publish`]; nothing is left behind then.
+    pub fn publish(mut self) -> Result<PathBuf, Error> {
         match self.part.publish(&self.name).map_err(Error::Publish)? {
             Some(name) => Ok(self.path.join(name)),
             None => Err(Error::Taken(self.name)),

@@ -54,7 +54,7 @@ fn receive(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
         incoming.write_at(incoming.offset(), chunk)?;
         io::stderr().write_all(b".").unwrap();
     }
-    incoming.finish(size, &Sha256::digest(bytes).into())?;
+    incoming.check(size, &Sha256::digest(bytes).into()).and_then(Complete::publish)?;
     Ok(())
 }
 

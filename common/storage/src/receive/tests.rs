@@ -38,7 +38,7 @@ fn receive(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
     let (first, second) = bytes.split_at(bytes.len() / 2);
     incoming.write_at(0, first)?;
     incoming.write_at(first.len() as u64, second)?;
-    incoming.finish(size, &hash(bytes))
+    incoming.check(size, &hash(bytes)).and_then(Complete::publish)
 }
 
 /// What is in a folder, hidden or not; of folders and links only the names.
@@ -82,7 +82,7 @@ fn the_folder_is_made_and_the_file_is_in_it() {
     incoming.write_at(1, b"").unwrap();
     incoming.write_at(1, b"bc").unwrap();
     assert_eq!((incoming.offset(), incoming.size(), incoming.name().as_str()), (3, 3, "abc.txt"));
-    let path = incoming.finish(3, &sha256(ABC)).unwrap();
+    let path = incoming.check(3, &sha256(ABC)).and_then(Complete::publish).unwrap();
     assert_eq!(path, downloads.join("abc.txt"));
     assert_eq!(listing(&downloads), BTreeMap::from([file("abc.txt", b"abc")]));
     assert_eq!(listing(outer.path()).len(), 1);
@@ -91,7 +91,8 @@ fn the_folder_is_made_and_the_file_is_in_it() {
 #[test]
 fn an_empty_file() {
     let (_outer, downloads) = folders();
-    let path = begin(&downloads, "empty", 0).finish(0, &sha256(EMPTY)).unwrap();
+    let path =
+        begin(&downloads, "empty", 0).check(0, &sha256(EMPTY)).and_then(Complete::publish).unwrap();
     assert_eq!(fs::read(path).unwrap(), b"");
     let mut none = begin(&downloads, "empty", 0);
     assert!(matches!(none.write_at(0, b"x"), Err(Error::TooMuch(0))));
@@ -167,7 +168,7 @@ fn a_hundred_at_once_of_one_name_all_stay() {
                 let mut incoming = begin(downloads, "x.txt", 1);
                 incoming.write_at(0, &[number]).unwrap();
                 start.wait();
-                let path = incoming.finish(1, &hash(&[number])).unwrap();
+                let path = incoming.check(1, &hash(&[number])).and_then(Complete::publish).unwrap();
                 assert_eq!(fs::read(path).unwrap(), [number]);
             });
         }
@@ -200,7 +201,7 @@ fn more_than_was_offered_is_not_written() {
     }
     assert_eq!(listing(&downloads).into_values().collect::<Vec<_>>(), [Some(b"ab".to_vec())]);
     incoming.write_at(2, b"c").unwrap();
-    incoming.finish(3, &sha256(ABC)).unwrap();
+    incoming.check(3, &sha256(ABC)).and_then(Complete::publish).unwrap();
     // No sum of an offset and a length wraps.
     let mut last = begin(&downloads, "x", u64::MAX);
     last.offset = u64::MAX - 1;
@@ -217,7 +218,7 @@ fn chunks_come_in_order_or_not_at_all() {
         assert!(matches!(refused, Error::Offset { came, due: 1 } if came == wrong));
     }
     incoming.write_at(1, b"bc").unwrap();
-    incoming.finish(3, &sha256(ABC)).unwrap();
+    incoming.check(3, &sha256(ABC)).and_then(Complete::publish).unwrap();
 }
 
 #[test]
@@ -227,7 +228,9 @@ fn a_lie_about_size_or_hash_leaves_nothing() {
         [(2, 2), (3, 2), (4, 4), (3, 4), (4, 3), (u64::MAX, u64::MAX), (u64::MAX, 3)]
     {
         let mut incoming = begin(&downloads, "x", offered);
-        let came = incoming.write_at(0, b"abc").map(|()| incoming.finish(said, &sha256(ABC)));
+        let came = incoming
+            .write_at(0, b"abc")
+            .map(|()| incoming.check(said, &sha256(ABC)).and_then(Complete::publish));
         assert!(matches!(came, Ok(Err(Error::Size { .. })) | Err(Error::TooMuch(2))), "{offered}");
     }
     for bit in 0..256 {
@@ -235,7 +238,10 @@ fn a_lie_about_size_or_hash_leaves_nothing() {
         wrong[bit / 8] ^= 1 << (bit % 8);
         let mut incoming = begin(&downloads, "x", 3);
         incoming.write_at(0, b"abc").unwrap();
-        assert!(matches!(incoming.finish(3, &wrong), Err(Error::Checksum)));
+        assert!(matches!(
+            incoming.check(3, &wrong).and_then(Complete::publish),
+            Err(Error::Checksum)
+        ));
     }
     assert!(listing(&downloads).is_empty());
 }
@@ -306,7 +312,7 @@ fn what_is_being_received_is_not_swept() {
     let mut incoming = begin(&downloads, "x", 3);
     incoming.write_at(0, b"abc").unwrap();
     assert_eq!(sweep(&downloads).unwrap(), 0);
-    incoming.finish(3, &sha256(ABC)).unwrap();
+    incoming.check(3, &sha256(ABC)).and_then(Complete::publish).unwrap();
     assert_eq!(listing(&downloads), BTreeMap::from([file("x", b"abc")]));
 }
 
@@ -345,7 +351,10 @@ mod unix {
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         let incoming = begin(&downloads, "x", 0);
         assert_eq!(mode(&downloads.join(&incoming.part.name)), 0o600);
-        assert_eq!(mode(&incoming.finish(0, &sha256(EMPTY)).unwrap()), 0o600);
+        assert_eq!(
+            mode(&incoming.check(0, &sha256(EMPTY)).and_then(Complete::publish).unwrap()),
+            0o600
+        );
     }
 
     #[test]
@@ -389,7 +398,7 @@ mod unix {
         symlink(&secret, &part).unwrap();
         incoming.write_at(0, b"abc").unwrap();
         // Who may write in the folder may put there what he likes; what is outside is safe.
-        let _ = incoming.finish(3, &sha256(ABC));
+        let _ = incoming.check(3, &sha256(ABC)).and_then(Complete::publish);
         assert_eq!(fs::read(&secret).unwrap(), b"mine");
     }
 
@@ -415,7 +424,7 @@ mod unix {
         incoming.write_at(0, b"abc").unwrap();
         fs::remove_file(&downloads).unwrap();
         symlink(&second, &downloads).unwrap();
-        incoming.finish(3, &sha256(ABC)).unwrap();
+        incoming.check(3, &sha256(ABC)).and_then(Complete::publish).unwrap();
         assert_eq!(listing(&first), BTreeMap::from([file("x", b"abc")]));
         // What fails is removed where it was, too.
         let left = begin(&downloads, "x", 3);
@@ -471,7 +480,7 @@ proptest! {
             for chunk in &chunks {
                 incoming.write_at(incoming.offset(), chunk).unwrap();
             }
-            let path = match incoming.finish(size, &hash(&bytes)) {
+            let path = match incoming.check(size, &hash(&bytes)).and_then(Complete::publish) {
                 Err(Error::Publish(_)) if !cfg!(target_os = "linux") => continue,
                 received => received.unwrap(),
             };
@@ -497,7 +506,7 @@ proptest! {
         let received = Incoming::create(&downloads, "x".parse().unwrap(), offered, limit)
             .and_then(|mut incoming| {
                 incoming.write_at(offset, &bytes)?;
-                incoming.finish(said, &hash(&bytes))
+                incoming.check(said, &hash(&bytes)).and_then(Complete::publish)
             });
         let honest = offered <= limit && offset == 0 && size == offered && said == offered;
         prop_assert_eq!(received.is_ok(), honest);
