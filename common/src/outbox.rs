@@ -715,6 +715,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_over_leaves_nothing_and_says_nothing() {
+        let outbox = Outbox::new(&limits(1000));
+        outbox.push(chunks([11, 12]));
+        outbox.push(frames(Lane::File(SOME + 1), [21]));
+        outbox.push(frames(Lane::Over(SOME), [3]));
+        outbox.push(messages([1]));
+        assert_eq!(next(&outbox).unwrap(), [1, 21]);
+        // Also of who is leaving, or has a full queue.
+        outbox.push(chunks([13]));
+        outbox.finish();
+        assert_eq!(outbox.try_push(&mut frames(Lane::Over(SOME), [3])), Err(Refused::Closed));
+        assert_eq!(next(&outbox), None);
+    }
+
+    #[test]
     fn an_abort_that_waits_or_is_refused_takes_the_bytes_too() {
         let outbox = Outbox::new(&limits(100));
         outbox.push(messages([1]));

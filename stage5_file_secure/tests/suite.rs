@@ -59,7 +59,6 @@ mod gcm {
     suite::tests!(crate::driver::Gcm, files::lies {
         what_a_sender_may_not_do
         what_cannot_be_read
-        who_acknowledges_too_much_is_told
     });
     suite::tests!(
         crate::driver::Gcm,

@@ -1,6 +1,8 @@
 mod any;
 
 use super::*;
+use crate::frame::Lane;
+use crate::frame::Outgoing;
 use crate::message::Request;
 use crate::room::Room;
 
@@ -247,9 +249,11 @@ fn four_are_under_way_and_the_others_wait_for_their_turn() {
         [to_one(bob, abort(2, "cancelled")), to_one(alice, Event::Go { id: 5 })]
     );
     lab.ask(alice, send(1, 0, 1));
-    lab.ask(alice, end(1, 1));
-    let received = lab.ask(bob, Request::Received { id: 1 });
-    assert_eq!(received.last(), Some(&to_one(alice, Event::Go { id: 6 })));
+    // Whether it is in place is for those who take it.
+    let ended = lab.ask(alice, end(1, 1));
+    assert_eq!(ended.last(), Some(&to_one(alice, Event::Go { id: 6 })));
+    let done = to_one(alice, Event::Done { id: 1 });
+    assert_eq!(lab.ask(bob, Request::Received { id: 1 }).last(), Some(&done));
     // What somebody else sends does not count.
     lab.under_way(bob, 1, &[alice]);
 }
@@ -560,6 +564,46 @@ fn who_leaves_takes_their_files_along() {
             to_one(bob, abort(offered, "carol has left")),
         ]
     );
+}
+
+#[test]
+fn nobody_is_late_because_the_server_stood_still() {
+    let (mut lab, [alice, bob]) = Lab::new(&Limits::default(), ["alice", "bob"]);
+    let offered = lab.offer(alice, 1);
+    let (taken, sent) = (lab.under_way(alice, WINDOW, &[bob]), lab.under_way(bob, 1, &[alice]));
+    lab.ask(alice, send(taken, 0, 64 * KIB));
+    assert_eq!(lab.wait(9 * SECOND), []);
+    // It was stopped for a minute.
+    lab.now += 60 * SECOND;
+    assert_eq!(parts(lab.room.tick(lab.now, 60 * SECOND)), []);
+    let over = lab.wait(SECOND).into_iter().filter_map(|(_, event)| match event {
+        Event::Abort { id, .. } => Some(id),
+        _ => None,
+    });
+    let over = over.collect::<Vec<_>>();
+    assert!(over.contains(&taken) && over.contains(&sent) && !over.contains(&offered), "{over:?}");
+}
+
+#[test]
+fn who_takes_no_more_of_a_file_has_nothing_of_it_left_in_the_queue() {
+    for (request, is_end) in [
+        (Request::Refuse { id: 1, text: "no".to_owned() }, false),
+        (Request::Abort { id: 1, text: "no".to_owned() }, false),
+        (ack(1, 5000), false),
+        (Request::Received { id: 1 }, false),
+        (Request::Received { id: 1 }, true),
+    ] {
+        let (mut lab, [alice, bob]) = Lab::new(&Limits::default(), ["alice", "bob"]);
+        lab.under_way(alice, 2048, &[bob]);
+        lab.ask(alice, send(1, 0, 2048));
+        if is_end {
+            lab.ask(alice, end(1, 2048));
+        }
+        let deliveries = lab.room.request(bob, Ok(request.clone()), lab.now);
+        let frames = crate::room::frames(deliveries);
+        let lanes = frames[&bob].iter().map(Outgoing::lane).collect::<Vec<_>>();
+        assert!(lanes.contains(&Lane::Over(1)), "{request:?}: {lanes:?}");
+    }
 }
 
 #[test]

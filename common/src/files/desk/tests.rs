@@ -54,6 +54,10 @@ impl Lab {
         std::mem::take(&mut lock(&self.face.lines))
     }
 
+    fn last_tag(&self) -> u32 {
+        self.desk.state().last_tag
+    }
+
     /// What waits for the disk.
     fn waiting(&self, id: u32) -> usize {
         self.desk.state().receiving[&id].waiting
@@ -89,7 +93,7 @@ impl Lab {
     /// An own file that is being sent: its number is 1.
     fn sending(&self, size: u64) {
         self.desk.offer(Path::new("some/own.txt"), 7, size, None);
-        self.hear(Event::Offered { id: 1 });
+        self.hear(Event::Offered { tag: self.last_tag(), id: 1 });
         assert!(matches!(self.desk.hear(Event::Go { id: 1 }), Some(Job::Send(1, 7))));
         self.forget();
     }
@@ -131,10 +135,10 @@ fn abort(id: u32) -> Event {
 fn an_own_file_from_the_offer_to_its_end() {
     let lab = Lab::new(Accept::Auto);
     lab.desk.offer(Path::new("some/own.txt"), 7, 5, Some(person("bob")));
-    let offer = Request::Offer { to: Some("bob".into()), name: "own.txt".into(), size: 5 };
+    let offer = Request::Offer { tag: 1, to: Some("bob".into()), name: "own.txt".into(), size: 5 };
     assert_eq!(lab.said(), [offer]);
     lab.expect_nothing();
-    lab.hear(Event::Offered { id: 3 });
+    lab.hear(Event::Offered { tag: 1, id: 3 });
     assert_eq!(lab.lines(), ["* offered own.txt to bob (5 bytes); @cancel 3 takes it back"]);
     lab.hear(Event::Dropped { id: 3, name: person("carol"), text: "busy".into() });
     assert_eq!(lab.lines(), ["! carol does not get own.txt: busy"]);
@@ -153,18 +157,89 @@ fn an_own_file_from_the_offer_to_its_end() {
 }
 
 #[test]
-fn offers_get_their_numbers_or_refusals_in_order() {
+fn offers_get_their_numbers_or_refusals_by_their_tags() {
     let lab = Lab::new(Accept::Auto);
     for name in ["a", "b", "c"] {
         lab.desk.offer(Path::new(name), 0, 1, None);
     }
-    lab.hear(Event::Offered { id: 9 });
-    lab.hear(Event::NotOffered { text: "nobody is here".into() });
-    lab.hear(Event::Offered { id: 4 });
+    // In whatever order.
+    lab.hear(Event::Offered { tag: 1, id: 9 });
+    lab.hear(Event::Offered { tag: 3, id: 4 });
+    lab.hear(Event::NotOffered { tag: 2, text: "nobody is here".into() });
     let lines = lab.lines();
     assert!(lines[0].starts_with("* offered a to all (1 bytes); @cancel 9 "), "{lines:?}");
-    assert_eq!(lines[1], "! b to all: nobody is here");
-    assert!(lines[2].starts_with("* offered c to all (1 bytes); @cancel 4 "), "{lines:?}");
+    assert_eq!(lines[2], "! b to all: nobody is here");
+    assert!(lines[1].starts_with("* offered c to all (1 bytes); @cancel 4 "), "{lines:?}");
+}
+
+#[test]
+fn an_answer_to_what_was_not_offered_brings_no_file_onto_its_way() {
+    let lab = Lab::new(Accept::Auto);
+    lab.desk.offer(Path::new("secret.txt"), 1, 4, Some(person("bob")));
+    lab.desk.offer(Path::new("public.txt"), 2, 4, None);
+    lab.said();
+    // The first got lost, and somebody changed a tag.
+    for (tag, id) in [(7, 1), (0, 2)] {
+        let job = lab.desk.hear(Event::Offered { tag, id });
+        assert!(matches!(job, Some(Job::Say(Request::Abort { id: other, .. })) if other == id));
+        assert!(lab.desk.hear(Event::Go { id }).is_none());
+    }
+    lab.hear(Event::Offered { tag: 2, id: 3 });
+    assert!(matches!(lab.desk.hear(Event::Go { id: 3 }), Some(Job::Send(3, 2))));
+    // Nor does it with a number that another one has.
+    let job = lab.desk.hear(Event::Offered { tag: 1, id: 3 });
+    assert!(matches!(job, Some(Job::Say(Request::Abort { id: 3, .. }))));
+}
+
+#[test]
+fn a_go_that_comes_before_the_number_counts() {
+    let lab = Lab::new(Accept::Auto);
+    assert!(lab.desk.hear(Event::Go { id: 5 }).is_none(), "nothing is offered");
+    lab.desk.offer(Path::new("own.txt"), 7, 5, None);
+    for id in [5, 6, 7] {
+        assert!(lab.desk.hear(Event::Go { id }).is_none());
+    }
+    // As many are remembered as could be meant.
+    assert_eq!(lab.desk.state().early.len(), 1);
+    let job = lab.desk.hear(Event::Offered { tag: 1, id: 5 });
+    assert!(matches!(job, Some(Job::Send(5, 7))));
+}
+
+#[test]
+fn what_is_committed_is_not_cancelled_and_what_is_cancelled_not_committed() {
+    let lab = Lab::new(Accept::Auto);
+    let (_offer, _pieces) = lab.receiving(2, 5);
+    let (_offer, _pieces) = lab.receiving(3, 5);
+    lab.desk.cancel(2);
+    assert!(!lab.desk.commits(2));
+    assert!(lab.desk.commits(3));
+    (lab.lines(), lab.said());
+    lab.desk.cancel(3);
+    lab.desk.leave();
+    assert_eq!((lab.lines(), lab.said()), (vec!["! file 3 is complete already".into()], vec![]));
+}
+
+#[test]
+fn who_leaves_wants_no_more_of_any_file() {
+    let lab = Lab::new(Accept::Auto);
+    lab.sending(5);
+    let (_offer, pieces) = lab.receiving(2, 5);
+    lab.desk.leave();
+    let abort = |id| Request::Abort { id, text: "has left".to_owned() };
+    assert_eq!(lab.said(), [abort(1), abort(2)]);
+    assert!(!lab.desk.may_send(1, 1));
+    assert!(pieces.recv().is_err());
+}
+
+#[test]
+fn a_row_of_a_file_that_is_over_does_not_come_back() {
+    let lab = Lab::new(Accept::Auto);
+    let (offer, _pieces) = lab.receiving(2, 5);
+    lab.desk.acknowledge(&offer, 1);
+    assert_eq!(lab.bars().len(), 1);
+    lab.hear(abort(2));
+    lab.desk.acknowledge(&offer, 5);
+    assert_eq!(lab.bars(), []);
 }
 
 #[test]
@@ -213,8 +288,7 @@ fn what_is_said_of_files_that_are_not_there_is_ignored() {
     let lab = Lab::new(Accept::Auto);
     for id in [0, 1, u32::MAX] {
         for event in [
-            Event::Offered { id },
-            Event::NotOffered { text: "no".into() },
+            Event::NotOffered { tag: id, text: "no".into() },
             Event::Go { id },
             Event::Ack { id, offset: u64::MAX },
             Event::Dropped { id, name: person("bob"), text: "no".into() },
@@ -340,12 +414,12 @@ fn tiny_pieces_are_counted_by_what_they_cost() {
 #[test]
 fn so_many_are_received_at_once_and_no_more() {
     let lab = Lab::new(Accept::Auto);
-    let kept = (1..=64).map(|id| lab.receiving(id, 1)).collect::<Vec<_>>();
-    let job = lab.desk.hear(offer(65, "x", 1));
+    let kept = (1..=256).map(|id| lab.receiving(id, 1)).collect::<Vec<_>>();
+    let job = lab.desk.hear(offer(257, "x", 1));
     let text = "receives too many files already".to_owned();
-    assert!(matches!(job, Some(Job::Say(Request::Refuse { id: 65, text: why })) if why == text));
+    assert!(matches!(job, Some(Job::Say(Request::Refuse { id: 257, text: why })) if why == text));
     lab.hear(abort(7));
-    lab.receiving(66, 1);
+    lab.receiving(258, 1);
     drop(kept);
 }
 
@@ -353,7 +427,7 @@ fn so_many_are_received_at_once_and_no_more() {
 fn where_many_jobs_are_done_already_silence_refuses() {
     for accept in [Accept::Auto, Accept::Never, Accept::Ask] {
         let lab = Lab::new(accept);
-        let mut busy = (0..128).map(|_| lab.desk.begin()).collect::<Vec<_>>();
+        let mut busy = (0..512).map(|_| lab.desk.begin()).collect::<Vec<_>>();
         for name in ["x", ".."] {
             lab.hear(offer(1, name, 1));
         }
@@ -441,7 +515,7 @@ fn leaving_waits_for_own_files_alone() {
         let leaving = scope.spawn(|| lab.desk.finish());
         lab.hear(Event::Ping {});
         assert!(!leaving.is_finished());
-        lab.hear(Event::NotOffered { text: "no".into() });
+        lab.hear(Event::NotOffered { tag: lab.last_tag(), text: "no".into() });
         leaving.join().unwrap();
     });
 }
@@ -486,8 +560,8 @@ fn a_job_that_never_ends_is_not_waited_for_for_ever() {
 fn any_event() -> impl Strategy<Value = Event> {
     let id = 0..6_u32;
     prop_oneof![
-        id.clone().prop_map(|id| Event::Offered { id }),
-        Just(Event::NotOffered { text: "no".into() }),
+        id.clone().prop_map(|id| Event::Offered { tag: 1, id }),
+        Just(Event::NotOffered { tag: 1, text: "no".into() }),
         (id.clone(), any::<u64>()).prop_map(|(id, size)| offer(id, "x", size)),
         id.clone().prop_map(|id| offer(id, "..", 1)),
         id.clone().prop_map(|id| Event::Go { id }),

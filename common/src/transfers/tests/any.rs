@@ -75,7 +75,7 @@ impl Seen {
 
     fn see_one(&mut self, peer: PeerId, event: &Event) -> Result<(), TestCaseError> {
         match event {
-            Event::Offered { id } => drop(self.sent.insert(*id, (peer, 0))),
+            Event::Offered { id, .. } => drop(self.sent.insert(*id, (peer, 0))),
             Event::Offer { id, size, .. } => {
                 let taken = Taken { size: *size, ..Taken::default() };
                 prop_assert!(self.taken.insert((peer, *id), taken).is_none(), "offered twice");

@@ -385,7 +385,7 @@ pub fn who_acknowledges_too_much_is_told<S: Stage>() {
     let server = Server::start::<S>(&limits);
     let [mut alice, mut bob] = server.join_all::<S, 2>(["alice", "bob"]);
     // More than sockets hold that nobody reads from.
-    assert_eq!(acknowledges_all(&mut alice, &mut bob, 16 << 20), None);
+    assert_eq!(acknowledges_all(&mut alice, &mut bob, 10 << 20), None);
     let mut words = None;
     while let Some(got) = bob.got() {
         if let crate::peer::Got::Message(message) = got {
