@@ -597,7 +597,10 @@ mod tests {
             name: "né.pdf".to_owned(),
             size: 123_456,
         };
-        check(&offer(Some("bob")), r#"{"type":"offer","tag":1,"to":"bob","name":"né.pdf","size":123456}"#);
+        check(
+            &offer(Some("bob")),
+            r#"{"type":"offer","tag":1,"to":"bob","name":"né.pdf","size":123456}"#,
+        );
         check(&offer(None), r#"{"type":"offer","tag":1,"name":"né.pdf","size":123456}"#);
         check(&Request::Accept { id: 1 }, r#"{"type":"accept","id":1}"#);
         check(

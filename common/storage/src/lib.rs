@@ -12,6 +12,7 @@ mod folder;
 pub mod receive;
 pub mod send;
 
+pub use receive::Complete;
 pub use receive::Incoming;
 pub use receive::sweep;
 pub use send::Next;

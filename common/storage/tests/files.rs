@@ -22,6 +22,7 @@ use rustix::process::Resource;
 use rustix::process::Rlimit;
 use sha2::Digest;
 use sha2::Sha256;
+use storage::Complete;
 use storage::Incoming;
 use storage::receive::Error;
 use tempfile::tempdir;
