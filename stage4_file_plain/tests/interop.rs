@@ -183,7 +183,7 @@ fn an_answer_belongs_to_the_offer_with_its_tag() {
     assert_eq!(lines, ["fourth", "third"].map(|name| format!("! {name} to bob: {why}")));
 
     // Nothing is left that she would wait for.
-    alice.close_input();
+    alice.end_input();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     drop(stream);
     let (code, lines, stderr) = alice.end();
