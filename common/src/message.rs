@@ -592,16 +592,16 @@ mod tests {
     fn requests_about_files_to_the_byte() {
         let text = || "no \"room\"".to_owned();
         let offer = |to: Option<&str>| Request::Offer {
-            tag: 1,
+            tag: 7,
             to: to.map(str::to_owned),
             name: "né.pdf".to_owned(),
             size: 123_456,
         };
         check(
             &offer(Some("bob")),
-            r#"{"type":"offer","tag":1,"to":"bob","name":"né.pdf","size":123456}"#,
+            r#"{"type":"offer","tag":7,"to":"bob","name":"né.pdf","size":123456}"#,
         );
-        check(&offer(None), r#"{"type":"offer","tag":1,"name":"né.pdf","size":123456}"#);
+        check(&offer(None), r#"{"type":"offer","tag":7,"name":"né.pdf","size":123456}"#);
         check(&Request::Accept { id: 1 }, r#"{"type":"accept","id":1}"#);
         check(
             &Request::Refuse { id: 1, text: text() },
@@ -636,10 +636,10 @@ mod tests {
         };
         let end = Event::End { id: 1, size: 0, sha256: of_nothing() };
         let all = [
-            (Event::Offered { tag: 1, id: 1 }, r#"{"type":"offered","tag":1,"id":1}"#.to_owned()),
+            (Event::Offered { tag: 7, id: 1 }, r#"{"type":"offered","tag":7,"id":1}"#.to_owned()),
             (
-                Event::NotOffered { tag: 1, text: text() },
-                r#"{"type":"not-offered","tag":1,"text":"no \"room\""}"#.to_owned(),
+                Event::NotOffered { tag: 7, text: text() },
+                r#"{"type":"not-offered","tag":7,"text":"no \"room\""}"#.to_owned(),
             ),
             (
                 offer(Some(name("bob"))),
@@ -716,7 +716,7 @@ mod tests {
             (Request::Chunk(chunk()), Lane::File(7)),
             (Request::End { id, size, sha256 }, Lane::File(7)),
             (Request::Abort { id, text: text() }, Lane::Abort(7)),
-            (Request::Offer { tag: 1, to: None, name: text(), size }, Lane::Message),
+            (Request::Offer { tag: 7, to: None, name: text(), size }, Lane::Message),
             (Request::Accept { id }, Lane::Message),
             (Request::Refuse { id, text: text() }, Lane::Message),
             (Request::Ack { id, offset: 0 }, Lane::Message),
@@ -734,8 +734,8 @@ mod tests {
             (Event::Chunk(chunk()), Lane::File(7)),
             (Event::End { id, size, sha256 }, Lane::File(7)),
             (Event::Abort { id, text: text() }, Lane::Abort(7)),
-            (Event::Offered { tag: 1, id }, Lane::Message),
-            (Event::NotOffered { tag: 1, text: text() }, Lane::Message),
+            (Event::Offered { tag: 7, id }, Lane::Message),
+            (Event::NotOffered { tag: 7, text: text() }, Lane::Message),
             (offer, Lane::Message),
             (Event::Go { id }, Lane::Message),
             (Event::Ack { id, offset: 0 }, Lane::Message),
@@ -764,6 +764,12 @@ mod tests {
             (r#"{"type":"refuse","id":1}"#, "missing field `text`"),
             (r#"{"type":"offer","tag":1,"to":null,"name":"a","size":1}"#, "invalid type: null"),
             (r#"{"type":"offer","tag":1,"name":"a"}"#, "missing field `size`"),
+            (r#"{"type":"offer","name":"a","size":1}"#, "missing field `tag`"),
+            (r#"{"type":"offer","tag":-1,"name":"a","size":1}"#, "invalid value: integer `-1`"),
+            (
+                r#"{"type":"offer","tag":4294967296,"name":"a","size":1}"#,
+                "invalid value: integer `4294967296`",
+            ),
             (r#"{"type":"ack","id":1,"offset":18446744073709551616}"#, "floating point"),
             (r#"{"type":"chunk","id":1,"offset":0}"#, "unknown variant `chunk`"),
             (r#"{"type":"order","id":1}"#, "unknown variant `order`"),

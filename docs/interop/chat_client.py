@@ -13,7 +13,6 @@ Exit code 0: left; 1: something went wrong; 2: wrong usage.
 """
 
 import argparse
-import collections
 import hashlib
 import itertools
 import json
@@ -206,8 +205,8 @@ EVENTS = {
     "group-owner": ("group owner", "* {owner} owns the group {group} now"),
     "group-deleted": ("group by", "* {by} deleted the group {group}"),
     "typing": ("name", None),
-    "offered": ("id", None),
-    "not-offered": ("text", None),
+    "offered": ("tag id", None),
+    "not-offered": ("tag text", None),
     "offer": ("id from to? name:string size", None),
     "go": ("id", None),
     "ack": ("id offset", None),
@@ -238,8 +237,8 @@ def is_right(field, value):
         )
     if field == "members":
         return isinstance(value, list) and all(is_right("name", name) for name in value)
-    if field in ("id", "size", "offset"):
-        return type(value) is int and 0 <= value < 2 ** (32 if field == "id" else 64)
+    if field in ("tag", "id", "size", "offset"):
+        return type(value) is int and 0 <= value < 2 ** (32 if field in ("tag", "id") else 64)
     if not isinstance(value, str) or value.encode() is None:
         return False
     if field == "status":
@@ -356,16 +355,24 @@ class Files:
 
     def __init__(self, outbox, folder, largest):
         self.outbox, self.folder, self.largest = outbox, folder, largest
-        self.unanswered = collections.deque()  # inboxes of own offers that have no number yet
+        self.tags = itertools.count(1)
+        self.unanswered = {}  # by tag: inboxes of own offers that have no number yet
         self.inboxes = {}  # by number; what is over has none
         self.sending, self.receiving = [], []  # threads
 
     def hear(self, came):
         """Puts an event into the inbox where it belongs; what belongs nowhere is ignored."""
         if came["type"] in ("offered", "not-offered"):
-            inbox = self.unanswered.popleft() if self.unanswered else None
-            if inbox and "id" in came:
-                self.inboxes[came["id"]] = inbox
+            inbox, id = self.unanswered.pop(came["tag"], None), came.get("id")
+            known = self.inboxes.get(id)
+            if id is not None and (known or not inbox):
+                # It is not what was offered here: somebody has changed it on its way.
+                self.start(self.sending, self.give_back, id)
+                came = {"type": "abort", "text": "the answer to an offer was changed on its way"}
+                if known:
+                    known.put(came)
+            elif id is not None:
+                self.inboxes[id] = inbox
         elif came["type"] == "offer":
             inbox = None
             # Those that are too many are refused by silence.
@@ -381,6 +388,10 @@ class Files:
     def start(self, threads, work, *args):
         threads.append(threading.Thread(target=work, args=args, daemon=True))
         threads[-1].start()
+
+    def give_back(self, id):
+        """A thread of its own, for whoever reads waits for no outbox either."""
+        self.outbox.say("abort", id=id, text="this was not offered")
 
     def finish(self):
         """Waits until the own files are through."""
@@ -405,8 +416,9 @@ class Files:
         except OSError as why:
             return show(f"! {escape(path)}: {why.strerror}")
         size, inbox = os.fstat(file.fileno()).st_size, queue.Queue()
-        self.unanswered.append(inbox)  # The answers come in the order of the offers.
-        self.outbox.say("offer", **({"to": to} if to else {}), name=name, size=size)
+        tag = next(self.tags)
+        self.unanswered[tag] = inbox
+        self.outbox.say("offer", tag=tag, **({"to": to} if to else {}), name=name, size=size)
         self.start(self.sending, self.send, file, name, to or "all", size, inbox)
 
     def send(self, file, name, to, size, inbox):
@@ -503,6 +515,8 @@ class Files:
                 if not offset == size or (offset, digest.hexdigest()) != expected:
                     raise OSError(0, "what came is not what was sent")
                 part.flush()
+                if offset > acked:  # Before the disk takes its time.
+                    self.outbox.say("ack", id=id, offset=offset)
                 os.fsync(part.fileno())
                 return True
         return False

@@ -276,7 +276,9 @@ def check_file(page):
     for passed_on in ("chunk", "end", "ack"):
         assert to_server[passed_on] == from_server[passed_on]
     offer, chunk, end = (to_server[word] for word in ("offer", "chunk", "end"))
-    assert {**from_server["offer"], **offer} == from_server["offer"]
+    assert from_server["offered"]["tag"] == offer["tag"] and "tag" not in from_server["offer"]
+    passed_on = {field: value for field, value in offer.items() if field != "tag"}
+    assert {**from_server["offer"], **passed_on} == from_server["offer"]
     assert chunk["offset"] == 0 and len(chunk["bytes"]) == offer["size"] == end["size"]
     assert to_server["ack"]["offset"] == end["size"]
     assert end["sha256"] == hashlib.sha256(chunk["bytes"]).hexdigest()

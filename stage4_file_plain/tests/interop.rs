@@ -17,6 +17,7 @@ use std::path::Path;
 use suite::PATIENCE;
 use suite::interop;
 use suite::interop::Setting;
+use suite::process::Program;
 
 fn setting() -> Setting<'static> {
     let binary = Path::new(env!("CARGO_BIN_EXE_stage4_file_plain"));
@@ -100,15 +101,94 @@ fn end(size: u64, sha256: &str) -> Vec<u8> {
 }
 
 fn expect(stream: &mut TcpStream, json: &str) {
-    let expected = message(json);
+    expect_frame(stream, &message(json));
+}
+
+fn expect_frame(stream: &mut TcpStream, expected: &[u8]) {
     let mut sent = vec![0; expected.len()];
     stream.read_exact(&mut sent).unwrap();
     let lossy = String::from_utf8_lossy;
-    assert_eq!(sent, expected, "{} for {}", lossy(&sent), lossy(&expected));
+    assert_eq!(sent, expected, "{} for {}", lossy(&sent), lossy(expected));
 }
 
 /// The SHA-256 of `abc`, from FIPS 180-4's examples.
 const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/// The client in Python, called alice, with this folder for what she gets; and its connection to a
+/// server that says what it likes.
+fn alice(downloads: &Path) -> (Program, TcpStream) {
+    let python = ["--downloads", downloads.to_str().unwrap()];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setting = Setting { python: &python, ..setting() };
+    let alice = setting.python(listener.local_addr().unwrap(), "alice");
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    expect(&mut stream, r#"{"type":"hello","chat5":1,"name":"alice"}"#);
+    let welcome = r#"{"type":"welcome","name":"alice","people":[]}"#;
+    stream.write_all(&message(welcome)).unwrap();
+    (alice, stream)
+}
+
+/// Answers come in another order, twice, and of offers that never were.
+#[test]
+fn an_answer_belongs_to_the_offer_with_its_tag() {
+    if interop::is_left_out(false) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut alice, mut stream) = alice(&folder.path().join("downloads"));
+    let offer = |alice: &mut Program, stream: &mut TcpStream, tag: u32, name: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, "abc").unwrap();
+        alice.type_line(&format!("@send {} bob", path.display()));
+        let offer = format!(r#""tag":{tag},"to":"bob","name":"{name}","size":3"#);
+        expect(stream, &format!(r#"{{"type":"offer",{offer}}}"#));
+    };
+    let offered =
+        |tag: u32, id: u32| message(&format!(r#"{{"type":"offered","tag":{tag},"id":{id}}}"#));
+    let not_offered = |tag: u32, text: &str| {
+        message(&format!(r#"{{"type":"not-offered","tag":{tag},"text":"{text}"}}"#))
+    };
+    let aborted =
+        |id: u32| format!(r#"{{"type":"abort","id":{id},"text":"this was not offered"}}"#);
+
+    offer(&mut alice, &mut stream, 1, "first");
+    offer(&mut alice, &mut stream, 2, "second");
+    stream.write_all(&offered(2, 1)).unwrap();
+    alice.expect(&["* offered second to bob (3 bytes)"]);
+    // There is no such offer, and the other one has got its answer.
+    for (tag, id) in [(8, 5), (2, 6)] {
+        stream.write_all(&offered(tag, id)).unwrap();
+        expect(&mut stream, &aborted(id));
+    }
+    stream.write_all(&not_offered(9, "who?")).unwrap();
+    stream.write_all(&not_offered(1, "no")).unwrap();
+    alice.expect(&["! first to bob: no"]);
+    stream.write_all(&message(r#"{"type":"go","id":1}"#)).unwrap();
+    expect_frame(&mut stream, &chunk(0, b"abc"));
+    expect_frame(&mut stream, &end(3, OF_ABC));
+    stream.write_all(&message(r#"{"type":"done","id":1}"#)).unwrap();
+    alice.expect(&["* sending second (3 bytes)", "* sent second to bob"]);
+
+    // One number cannot be that of two files.
+    offer(&mut alice, &mut stream, 3, "third");
+    stream.write_all(&offered(3, 7)).unwrap();
+    alice.expect(&["* offered third to bob (3 bytes)"]);
+    offer(&mut alice, &mut stream, 4, "fourth");
+    stream.write_all(&offered(4, 7)).unwrap();
+    expect(&mut stream, &aborted(7));
+    let mut lines = [alice.line().unwrap(), alice.line().unwrap()];
+    lines.sort();
+    let why = "the answer to an offer was changed on its way";
+    assert_eq!(lines, ["fourth", "third"].map(|name| format!("! {name} to bob: {why}")));
+
+    // Nothing is left that she would wait for.
+    alice.end_input();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    drop(stream);
+    let (code, lines, stderr) = alice.end();
+    assert_eq!((code, lines), (Some(0), vec![]), "{stderr}");
+}
 
 /// A server that says of a file of three bytes what it likes, to a client that takes it.
 #[test]
@@ -118,15 +198,7 @@ fn it_believes_nothing_of_a_file() {
     }
     let folder = tempfile::tempdir().unwrap();
     let downloads = folder.path().join("downloads");
-    let python = ["--downloads", downloads.to_str().unwrap()];
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let setting = Setting { python: &python, ..setting() };
-    let mut alice = setting.python(listener.local_addr().unwrap(), "alice");
-    let (mut stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    expect(&mut stream, r#"{"type":"hello","chat5":1,"name":"alice"}"#);
-    let welcome = r#"{"type":"welcome","name":"alice","people":[]}"#;
-    stream.write_all(&message(welcome)).unwrap();
+    let (mut alice, mut stream) = alice(&downloads);
 
     let name = |name: &str| {
         message(&format!(r#"{{"type":"offer","id":1,"from":"bob","name":"{name}","size":3}}"#))
@@ -170,9 +242,10 @@ fn it_believes_nothing_of_a_file() {
     fs::write(downloads.join("abc (1)"), "mine, too").unwrap();
     stream.write_all(&name("abc")).unwrap();
     expect(&mut stream, r#"{"type":"accept","id":1}"#);
-    stream.write_all(&chunk(0, b"abc")).unwrap();
+    // The end is there before the bytes have been looked at, and they are acknowledged nevertheless.
+    let all = [chunk(0, b"abc"), end(3, &OF_ABC.to_uppercase())].concat();
+    stream.write_all(&all).unwrap();
     expect(&mut stream, &ack(3));
-    stream.write_all(&end(3, &OF_ABC.to_uppercase())).unwrap();
     expect(&mut stream, r#"{"type":"received","id":1}"#);
     let place = downloads.join("abc (2)");
     alice.expect(&[&format!("* received abc (3 bytes) from bob -> {}", place.display())]);

@@ -129,7 +129,7 @@ words! { event, Event:
     Bye "bye"
     Ping "ping"
     Pong "pong",
-    never Opened Chunk
+    never Opened Over Chunk
 }
 
 words! { reason, Reason:

@@ -41,7 +41,8 @@ impl Lab {
         lab
     }
 
-    /// What somebody asks for, and what comes of it: to whom, and what.
+    /// What somebody asks for, and what comes of it: to whom, and what. That something is over is never
+    /// sent.
     fn ask(&mut self, who: &str, request: Request) -> Vec<(&'static str, Event)> {
         let (id, _) = self.names.iter().find(|(_, name)| **name == who).expect("somebody present");
         let deliveries = self.room.request(*id, Ok(request), Instant::now());
@@ -49,12 +50,12 @@ impl Lab {
         let all = deliveries.into_iter().flat_map(|delivery| {
             delivery.to.into_iter().map(move |id| (id, delivery.event.clone()))
         });
-        all.map(one).collect()
+        all.filter(|(_, event)| !matches!(event, Event::Over { .. })).map(one).collect()
     }
 }
 
 fn offer(to: Option<&str>, name: &str, size: u64) -> Request {
-    Request::Offer { to: to.map(str::to_owned), name: name.to_owned(), size }
+    Request::Offer { tag: 1, to: to.map(str::to_owned), name: name.to_owned(), size }
 }
 
 fn part(id: u32, offset: u64, bytes: &[u8]) -> Chunk {
