@@ -895,7 +895,7 @@ mod tests {
 
     #[test]
     fn who_takes_what_is_sent_may_get_any_amount_of_it() {
-        let outbox = Outbox::new(&limits(100));
+        let outbox = Outbox::new(&limits(1000));
         for _ in 0..200 {
             outbox.push(piece(SOME));
             assert!(next(&outbox).is_some());
