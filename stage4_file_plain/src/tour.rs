@@ -88,8 +88,9 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.types(&alice, &format!("@send {PLAN}"))?;
     guide.wire("alice", "server", "offer")?;
     guide.say(
-        "An offer is a message like any other. The name is a label, and the size is a claim: that \
-         is all that anybody is told. The server gives the file a number and asks the others:",
+        "An offer is a message. The name is a label, and the size is a claim: that is all that \
+         anybody is told. The server repeats the tag in its answer to alice, gives the file a \
+         number and asks the others:",
     )?;
     guide.wire("server", "bob", "offer")?;
     guide.sees(&bob)?;
@@ -178,7 +179,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     socket.write_all(&tour::framed(&message::hello(&"mallory".parse()?))?)?;
     guide.sees(&bob)?;
     let to = Some("bob".to_owned());
-    let offer = Request::Offer { to, name: OUTSIDE.to_owned(), size: 4 };
+    let offer = Request::Offer { tag: 1, to, name: OUTSIDE.to_owned(), size: 4 };
     socket.write_all(&tour::framed(&message::encode(&offer))?)?;
     guide.wire("mallory", "server", "offer")?;
     guide.wire("server", "mallory", "not-offered")?;
