@@ -116,8 +116,10 @@ fn script(guide: &mut Guide) -> Result<()> {
          JSON, for which bytes would have to be written as text. Then the end:",
     )?;
     guide.wire("alice", "server", "\"end\"")?;
+
+    guide.step("How it gets onto bob's disk")?;
     guide.say(
-        "The SHA-256 of all bytes: a checksum. The server reads neither file nor checksum, and \
+        "The SHA-256 of all bytes is a checksum. The server reads neither file nor checksum, and \
          passes both on as they are:",
     )?;
     guide.wire("server", "bob", PLANNED.trim_end())?;
@@ -128,6 +130,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     )?;
     guide.wire("bob", "server", "\"received\"")?;
     guide.sees(&bob)?;
+
+    guide.step("What alice hears of it")?;
     guide.wire("server", "alice", "\"received\"")?;
     guide.wire("server", "alice", "\"done\"")?;
     guide.sees(&alice)?;

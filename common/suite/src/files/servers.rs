@@ -345,8 +345,8 @@ pub fn thousands_of_offers<S: Stage>() {
                 files = files.max(place.listing("bob").len());
             }
         }
-        // So many jobs are done at once, and of them so many are files that come.
-        assert!(threads < 512 + 10, "{threads} threads");
+        // 512 jobs are done at once, and of them 256 are files that come; some threads are just ending.
+        assert!(threads < 700, "{threads} threads");
         assert!(files <= 256, "{files} files");
         let most = status(bob.pid(), "VmHWM").unwrap();
         assert!(most < before + 64 * 1024, "from {before} KiB to {most} KiB");
