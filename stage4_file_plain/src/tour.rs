@@ -88,8 +88,9 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.types(&alice, &format!("@send {PLAN}"))?;
     guide.wire("alice", "server", "offer")?;
     guide.say(
-        "An offer is a message like any other. The name is a label, and the size is a claim: that \
-         is all that anybody is told. The server gives the file a number and asks the others:",
+        "An offer is a message. The name is a label, and the size is a claim: that is all that \
+         anybody is told. The server repeats the tag in its answer to alice, gives the file a \
+         number and asks the others:",
     )?;
     guide.wire("server", "bob", "offer")?;
     guide.sees(&bob)?;
@@ -115,8 +116,10 @@ fn script(guide: &mut Guide) -> Result<()> {
          JSON, for which bytes would have to be written as text. Then the end:",
     )?;
     guide.wire("alice", "server", "\"end\"")?;
+
+    guide.step("How it gets onto bob's disk")?;
     guide.say(
-        "The SHA-256 of all bytes: a checksum. The server reads neither file nor checksum, and \
+        "The SHA-256 of all bytes is a checksum. The server reads neither file nor checksum, and \
          passes both on as they are:",
     )?;
     guide.wire("server", "bob", PLANNED.trim_end())?;
@@ -127,6 +130,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     )?;
     guide.wire("bob", "server", "\"received\"")?;
     guide.sees(&bob)?;
+
+    guide.step("What alice hears of it")?;
     guide.wire("server", "alice", "\"received\"")?;
     guide.wire("server", "alice", "\"done\"")?;
     guide.sees(&alice)?;
@@ -178,7 +183,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     socket.write_all(&tour::framed(&message::hello(&"mallory".parse()?))?)?;
     guide.sees(&bob)?;
     let to = Some("bob".to_owned());
-    let offer = Request::Offer { to, name: OUTSIDE.to_owned(), size: 4 };
+    let offer = Request::Offer { tag: 1, to, name: OUTSIDE.to_owned(), size: 4 };
     socket.write_all(&tour::framed(&message::encode(&offer))?)?;
     guide.wire("mallory", "server", "offer")?;
     guide.wire("server", "mallory", "not-offered")?;

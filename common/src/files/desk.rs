@@ -224,7 +224,15 @@ impl<S> Desk<S> {
     /// has changed on its way.
     fn offered(&self, tag: u32, id: u32) -> Option<Job<S>> {
         let mut state = self.state();
-        let Some(own) = state.offered.remove(&tag).filter(|_| !state.is_known(id)) else {
+        let own = state.offered.remove(&tag);
+        let Some(own) = own.filter(|_| !state.is_known(id)) else {
+            drop(state);
+            self.changed.notify_all();
+            let why = "the answer to an offer did not fit what was offered".to_owned();
+            match self.forget(id) {
+                Some(title) => self.error(format!("{title}: {why}")),
+                None => self.error(why),
+            }
             let text = "this was not offered".to_owned();
             return Some(Job::Say(Request::Abort { id, text }));
         };
@@ -425,9 +433,9 @@ impl<S> Desk<S> {
     /// The person wants no more of a file.
     pub fn cancel(&self, id: u32) {
         let committed = |file: &Receiving| file.committed;
-        match self.state().receiving.get(&id).is_some_and(committed) {
-            true => return self.error(format!("file {id} is complete already")),
-            false => {}
+        let is_too_late = self.state().receiving.get(&id).is_some_and(committed);
+        if is_too_late {
+            return self.error(format!("file {id} is complete already"));
         }
         match self.forget(id) {
             Some(title) => {

@@ -49,6 +49,8 @@ use crate::process::ServerProgram;
 pub const CHUNK: usize = 65_536;
 /// Most bytes of a file that are on their way.
 pub const WINDOW: u64 = 1_048_576;
+/// What a peer calls its offers where it has one at a time.
+const TAG: u32 = u32::MAX;
 /// The SHA-256 of no bytes, and of the two bytes `hi` (by `sha256sum` of GNU coreutils).
 pub const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// See [`OF_NOTHING`].
@@ -191,12 +193,17 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// An offer to all, or to one person.
-pub fn offer(to: Option<&str>, name: &str, size: u64) -> Value {
+/// An offer to all, or to one person, under the sender's own number.
+pub fn offer(tag: u32, to: Option<&str>, name: &str, size: u64) -> Value {
     match to {
-        Some(to) => json!({"type": "offer", "to": to, "name": name, "size": size}),
-        None => json!({"type": "offer", "name": name, "size": size}),
+        Some(to) => json!({"type": "offer", "tag": tag, "to": to, "name": name, "size": size}),
+        None => json!({"type": "offer", "tag": tag, "name": name, "size": size}),
     }
+}
+
+/// Its answer, with the number that is the same for all.
+pub fn offered(tag: u32, id: u64) -> Value {
+    json!({"type": "offered", "tag": tag, "id": id})
 }
 
 /// The end of a file.
@@ -209,7 +216,7 @@ pub fn ack(id: u64, offset: u64) -> Value {
     json!({"type": "ack", "id": id, "offset": offset})
 }
 
-/// Of a transfer: `accept`, `go`, `received`, `offered`, `done`.
+/// Of a transfer: `accept`, `go`, `received`, `done`.
 pub fn of(kind: &str, id: u64) -> Value {
     json!({"type": kind, "id": id})
 }
@@ -228,8 +235,10 @@ impl Peer {
     /// Offers a file; its number.
     #[track_caller]
     pub fn offer(&mut self, to: Option<&str>, name: &str, size: u64) -> u64 {
-        self.send(&offer(to, name, size));
-        self.wait_for("offered")["id"].as_u64().expect("a number")
+        self.send(&offer(TAG, to, name, size));
+        let answer = self.wait_for("offered");
+        assert_eq!(answer["tag"], TAG, "{answer}");
+        answer["id"].as_u64().expect("a number")
     }
 
     /// Passes over everything, bytes of files too, until a message of this type comes.

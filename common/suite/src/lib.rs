@@ -335,6 +335,7 @@ macro_rules! file_suite {
             a_slow_taker_delays_that_file_alone
             a_sender_says_nothing
             who_never_finishes_is_dropped
+            who_finishes_late_is_waited_for
             others_wait_for_their_turn
         });
         $crate::tests!($stage, files::disk {
@@ -359,6 +360,7 @@ macro_rules! hostile_file_suite {
             #[cfg(target_os = "linux")] thousands_of_offers
             #[cfg(target_os = "linux")] who_acknowledges_what_he_does_not_take
             who_acknowledges_too_much_is_told
+            #[cfg(target_os = "linux")] who_aborts_what_he_does_not_take
             who_takes_nothing
         });
         $crate::tests!($stage, files::names {
@@ -369,6 +371,8 @@ macro_rules! hostile_file_suite {
         $crate::tests!($stage, files::servers {
             what_comes_is_not_what_was_offered
             what_nobody_has_asked_for
+            answers_to_other_offers
+            an_offer_is_never_answered
             everything_twice
             acknowledged_in_advance
             #[cfg(target_os = "linux")] acknowledged_without_reading

@@ -189,6 +189,9 @@ fn an_answer_to_what_was_not_offered_brings_no_file_onto_its_way() {
     // Nor does it with a number that another one has.
     let job = lab.desk.hear(Event::Offered { tag: 1, id: 3 });
     assert!(matches!(job, Some(Job::Say(Request::Abort { id: 3, .. }))));
+    // Nobody can say which of the two it was: neither is sent.
+    assert!(!lab.desk.may_send(3, 1));
+    lab.desk.finish();
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn with_a_full_disk<S: Stage>(args: &[&str]) -> Program {
 fn assert_it_is_said(place: &Place, alice: &mut Program, bob: &mut Program, why: &str) {
     alice.type_line(&format!("@send {}", place.file("x", SIZE)));
     alice.expect_prefix("* offered x to all (400000 bytes)");
-    wait_for(alice, "! bob does not get x: it failed there");
+    wait_for(alice, "! bob does not get x: it cannot be stored there");
     alice.expect(&["! x to all: nobody takes it"]);
     let line = std::iter::from_fn(|| bob.line()).find(|line| line.starts_with('!')).unwrap();
     assert!(line.starts_with("! x from alice: ") && line.contains(why), "{line}");
@@ -67,7 +67,7 @@ pub fn a_full_disk_at_the_server<S: Stage>() {
     let mut bob = client::<S>(server.address, &place, "bob");
     alice.expect(&["* bob joined"]);
     alice.type_line(&format!("@send {}", place.file("x", SIZE)));
-    wait_for(&mut alice, "! server does not get x: it failed there");
+    wait_for(&mut alice, "! server does not get x: it cannot be stored there");
     alice.expect(&["* bob has x", "* sent x to all"]);
     bob.expect_prefix("* receiving x");
     bob.expect_prefix("* received x");

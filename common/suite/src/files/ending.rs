@@ -55,7 +55,7 @@ pub fn a_receiver_leaves<S: Stage>() {
     let mut alice = client::<S>(server.address, &place, "alice");
     let (mut bob, mut carol) = in_the_middle::<S>(&server, &place, &mut alice, 1);
     bob.finish();
-    alice.expect(&["! bob does not get big: left", "* bob left", "* carol has big"]);
+    alice.expect(&["! bob does not get big: has left", "* bob left", "* carol has big"]);
     alice.expect(&["* sent big to all"]);
     wait_for(&mut carol, "* bob left");
     place.expect("carol", &[("big", SIZE)]);
@@ -67,10 +67,14 @@ pub fn a_receiver_is_killed<S: Stage>() {
     let mut alice = client::<S>(server.address, &place, "alice");
     let (mut bob, mut carol) = in_the_middle::<S>(&server, &place, &mut alice, 1);
     carol.kill();
-    alice.expect(&["! carol does not get big: left", "* carol left"]);
+    alice.expect(&["! carol does not get big: has left", "* carol left"]);
     assert_eq!(bob.pass_to("left")["name"], "carol");
     bob.finish();
-    alice.expect(&["! bob does not get big: left", "! big to all: nobody takes it", "* bob left"]);
+    alice.expect(&[
+        "! bob does not get big: has left",
+        "! big to all: nobody takes it",
+        "* bob left",
+    ]);
     assert_eq!(place.listing("carol").len(), 1, "a part of it");
     let _carol = client::<S>(server.address, &place, "carol");
     place.expect("carol", &[]);
@@ -88,8 +92,10 @@ pub fn a_sender_goes<S: Stage>() {
             alice.type_line("@quit");
             assert_eq!(alice.end().0, Some(0));
         }
-        carol.expect(&["! big from alice: alice left", "* alice left"]);
-        assert_eq!(bob.pass_to("abort"), abort(id, "alice left"));
+        // Who can still say it does.
+        let why = if kills { "alice has left" } else { "has left" };
+        carol.expect(&[&format!("! big from alice: {why}"), "* alice left"]);
+        assert_eq!(bob.pass_to("abort"), abort(id, why));
         bob.expect(&json!({"type": "left", "name": "alice"}));
         wait_until("nothing is left of it", || place.listing("carol").is_empty());
         assert_eq!(carol.end().0, Some(0));
@@ -106,7 +112,7 @@ pub fn a_sender_is_reset<S: Stage>() {
     alice.wait_for("go");
     alice.send_pattern(id, 0, 1_000_000);
     bob.expect_prefix("* receiving big (3000000 bytes) from alice");
-    bob.expect(&["! big from alice: alice left", "* alice left"]);
+    bob.expect(&["! big from alice: alice has left", "* alice left"]);
     wait_until("nothing is left of it", || place.listing("bob").is_empty());
     tap.end();
 }
@@ -167,8 +173,8 @@ pub fn a_source_changes<S: Stage>() {
         bob.send(&ack(id, WINDOW / 2));
         let path = place.text("big");
         alice.expect(&[&format!("! big to all: {path} {what} while it was sent")]);
-        carol.expect(&["! big from alice: it failed there"]);
-        assert_eq!(bob.pass_to("abort"), abort(id, "it failed there"));
+        carol.expect(&["! big from alice: it was changed meanwhile"]);
+        assert_eq!(bob.pass_to("abort"), abort(id, "it was changed meanwhile"));
         wait_until("nothing is left of it", || place.listing("carol").is_empty());
         assert_eq!(carol.end().0, Some(0));
         bob.finish();
@@ -192,5 +198,5 @@ pub fn leaving_does_not_wait<S: Stage>() {
     assert_eq!((code, lines), (Some(0), vec![]));
     assert!(asked.elapsed() < Duration::from_secs(5));
     assert!(place.listing("carol").is_empty());
-    alice.expect(&["! carol does not get big: left", "* carol left"]);
+    alice.expect(&["! carol does not get big: has left", "* carol left"]);
 }

@@ -77,7 +77,12 @@ pub fn what_it_does_not_keep<S: Stage>() {
         let size = if cannot_write { 1024 } else { 1025 };
         alice.type_line(&format!("@send {}", place.file("x", size)));
         alice.expect_prefix("* offered x to all");
-        alice.expect(&["! server does not get x: it failed there"]);
+        let why = if cannot_write {
+            "it cannot be stored there"
+        } else {
+            "takes no more than 1024 bytes"
+        };
+        alice.expect(&[&format!("! server does not get x: {why}")]);
         alice.expect(&[&format!("* sending x ({size} bytes)"), "* bob has x", "* sent x to all"]);
         bob.expect_prefix("* receiving x");
         place.expect("bob", &[("x", size)]);

@@ -16,6 +16,7 @@ use super::dropped;
 use super::end;
 use super::of;
 use super::offer;
+use super::offered;
 use super::pattern;
 use super::wait_for;
 use super::wait_until;
@@ -113,7 +114,7 @@ pub fn too_early_and_too_late<S: Stage>() {
     let place = Place::default();
     let (_server, mut alice, mut carol, mut bob) = three::<S>(&place);
     let early: [Violation; 2] = [
-        (|alice, id| alice.send_chunk(id, 0, b"hi"), "it was sent before all had answered"),
+        (|alice, id| alice.send_chunk(id, 0, b"hi"), "it was sent before its turn"),
         (|alice, id| alice.send(&end(id.into(), 2, OF_HI)), "it ended where it should not"),
     ];
     for ((violate, why), id) in early.into_iter().zip(1..) {
@@ -287,15 +288,21 @@ pub fn what_cannot_be_read<S: Stage>() {
         alice.send_frame(common::frame::CHUNK, &vec![0; length]);
         alice.expect_refusal(&format!("a chunk of a file with {length} bytes"));
     }
+    // So many that cannot be read are borne with from one person.
+    let mut alice = server.join::<S>("bob");
     for message in [
         json!({"type": "accept", "id": -1}),
         json!({"type": "accept", "id": 1_u64 << 32}),
         json!({"type": "accept", "id": "1"}),
         json!({"type": "ack", "id": 1, "offset": -1}),
         json!({"type": "ack", "id": 1, "offset": 1.5}),
-        json!({"type": "offer", "name": "x", "size": -1}),
-        json!({"type": "offer", "name": "x", "size": 1, "path": "/"}),
-        json!({"type": "offer", "name": "x", "size": 1, "to": null}),
+        json!({"type": "offer", "tag": 1, "name": "x", "size": -1}),
+        json!({"type": "offer", "tag": 1, "name": "x", "size": 1, "path": "/"}),
+        json!({"type": "offer", "tag": 1, "name": "x", "size": 1, "to": null}),
+        json!({"type": "offer", "name": "x", "size": 1}),
+        json!({"type": "offer", "tag": -1, "name": "x", "size": 1}),
+        json!({"type": "offer", "tag": 1_u64 << 32, "name": "x", "size": 1}),
+        json!({"type": "offer", "tag": "1", "name": "x", "size": 1}),
         json!({"type": "end", "id": 1, "size": 1, "sha256": "00"}),
         json!({"type": "end", "id": 1, "size": 1, "sha256": "g".repeat(64)}),
     ] {
@@ -305,27 +312,31 @@ pub fn what_cannot_be_read<S: Stage>() {
     alice.expect_nothing_more();
 }
 
-/// Sixteen files may be open; the seventeenth is refused, in the order of the offers.
+/// Sixteen files may be open; the seventeenth is refused. Each answer has the tag of its offer.
 pub fn too_many_offers<S: Stage>() {
     let server = Server::start::<S>(&Limits::default());
     let [mut alice, mut bob] = server.join_all::<S, 2>(["alice", "bob"]);
-    for _ in 0..20 {
-        alice.send(&offer(None, "x", 2));
+    // Any will do, the same twice too.
+    let tag = |number: u64| 1_000_000 - u32::try_from(number / 2).unwrap();
+    for number in 1..=20 {
+        alice.send(&offer(tag(number), None, "x", 2));
     }
     for id in 1..=16 {
-        alice.expect(&of("offered", id));
-        assert_eq!(bob.event()["id"], id);
+        alice.expect(&offered(tag(id), id));
+        let asked = bob.event();
+        assert_eq!((&asked["id"], asked.get("tag")), (&json!(id), None), "{asked}");
     }
-    for _ in 17..=20 {
+    for number in 17..=20 {
         let refused = alice.event();
         assert_eq!(refused["type"], "not-offered", "{refused}");
+        assert_eq!(refused["tag"], tag(number), "{refused}");
         let text = refused["text"].as_str().unwrap();
         assert!(text.starts_with("16 of your files are not through yet"), "{text}");
     }
     bob.expect_nothing_more();
     alice.send(&abort(7, "not this one"));
-    alice.send(&offer(None, "y", 2));
-    alice.expect(&of("offered", 17));
+    alice.send(&offer(0, None, "y", 2));
+    alice.expect(&offered(0, 17));
     assert_eq!(bob.wait_for("offer")["name"], "y");
     // Others have offers of their own.
     assert_eq!(bob.offer(None, "z", 2), 18);
@@ -343,7 +354,7 @@ pub fn thousands_of_offers<S: Stage>() {
     let (memory, mut threads) = (of_victims("VmRSS"), 0);
     for round in 0..ROUNDS {
         for _ in 0..16 {
-            alice.send(&offer(None, "x", u64::MAX));
+            alice.send(&offer(1, None, "x", u64::MAX));
         }
         for id in (1..=16).map(|number| round * 16 + number) {
             assert_eq!(alice.wait_for("offered")["id"], id);
@@ -373,7 +384,7 @@ pub fn who_acknowledges_what_he_does_not_take<S: Stage>() {
     let mut bob = Peer::join::<S>(server.address, "bob");
     let before = super::status(server.program.pid(), "VmRSS").unwrap();
     let gone = acknowledges_all(&mut alice, &mut bob, u64::MAX).expect("he is not served for ever");
-    assert_eq!(gone, dropped(1, "bob", "left"));
+    assert_eq!(gone, dropped(1, "bob", "has left"));
     alice.wait_for("left");
     let most = super::status(server.program.pid(), "VmHWM").unwrap();
     assert!(most < before + 16 * 1024, "from {before} KiB to {most} KiB");
@@ -422,6 +433,33 @@ fn acknowledges_all(alice: &mut Peer, bob: &mut Peer, most: u64) -> Option<Value
         assert!(began.elapsed() < PATIENCE, "he is not closed");
     }
     None
+}
+
+/// A taker that accepts files, takes nothing of them off its socket and aborts each: what waited for
+/// it is dropped with that, and not kept until there is room.
+#[cfg(target_os = "linux")]
+pub fn who_aborts_what_he_does_not_take<S: Stage>() {
+    const ROUNDS: u64 = 200;
+    let server = ServerProgram::start::<S>(&[]);
+    let mut alice = Peer::join::<S>(server.address, "alice");
+    let mut bob = Peer::join::<S>(server.address, "bob");
+    alice.wait_for("joined");
+    let before = super::status(server.program.pid(), "VmRSS").unwrap();
+    for id in 1..=ROUNDS {
+        assert_eq!(alice.offer(None, "x", WINDOW), id);
+        bob.send(&of("accept", id));
+        alice.expect(&of("go", id));
+        alice.send_pattern(id, 0, WINDOW);
+        // All of it has come, and waits for him.
+        alice.expect_nothing_more();
+        bob.send(&abort(id, "no"));
+        alice.expect(&dropped(id, "bob", "no"));
+        alice.expect(&abort(id, "nobody takes it"));
+        // Or he would be closed, as one who takes nothing at all.
+        assert!(bob.got().is_some(), "he is still here");
+    }
+    let most = super::status(server.program.pid(), "VmHWM").unwrap();
+    assert!(most < before + 32 * 1024, "from {before} KiB to {most} KiB");
 }
 
 /// A taker that takes nothing is dropped when it has had its time; what waited for it is dropped

@@ -142,7 +142,7 @@ pub fn from_a_sender<S: Stage>() {
     let mut alice = Peer::join::<S>(server.address, "alice");
     bob.expect(&["* alice joined"]);
     for name in &hostile {
-        alice.send(&offer(None, name, 2));
+        alice.send(&offer(1, None, name, 2));
         let answer = alice.event();
         assert_eq!(answer["type"], "not-offered", "{name:?}: {answer}");
     }

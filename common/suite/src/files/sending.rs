@@ -14,6 +14,7 @@ use super::dropped;
 use super::end;
 use super::of;
 use super::offer;
+use super::offered;
 use super::pattern;
 use super::wait_for;
 use super::wait_until;
@@ -105,7 +106,10 @@ pub fn what_cannot_be_sent<S: Stage>() {
     let hidden = place.file(".hidden", 5);
     for (typed, answer) in [
         (format!("@send {path} dave"), "! x to dave: nobody here is called dave".to_owned()),
-        (format!("@send {path} alice"), "! x to alice: that is you".to_owned()),
+        (
+            format!("@send {path} alice"),
+            "! x to alice: that is you, and not somebody else".to_owned(),
+        ),
         ("@send".to_owned(), "! the right form is: @send PATH | @send PATH NAME".to_owned()),
         (
             "@send \"unclosed".to_owned(),
@@ -129,7 +133,7 @@ pub fn what_cannot_be_sent<S: Stage>() {
     bob.type_line("@status dnd");
     alice.expect(&["* bob is dnd"]);
     alice.type_line(&format!("@send {path} bob"));
-    alice.expect_prefix("! x to bob: bob is dnd");
+    alice.expect_prefix("! x to bob: bob is dnd (do not disturb) and gets nothing private");
     // To all is no private message.
     alice.type_line(&format!("@send {path}"));
     wait_for(&mut alice, "* sent x to all");
@@ -249,8 +253,8 @@ pub fn cancelling<S: Stage>() {
     ]);
 
     // A client that takes one: what it had is gone.
-    bob.send(&offer(Some("alice"), "other", 3_000_000));
-    assert_eq!(bob.pass_to("offered")["id"], 4);
+    bob.send(&offer(7, Some("alice"), "other", 3_000_000));
+    assert_eq!(bob.pass_to("offered"), offered(7, 4));
     assert_eq!(bob.pass_to("go")["id"], 4);
     bob.send_pattern(4, 0, 200_000);
     alice.expect_prefix("* receiving other (3000000 bytes) from bob; @cancel 4");
@@ -399,7 +403,7 @@ pub fn the_end_of_input_waits<S: Stage>() {
     bob.send(&of("accept", 3));
     bob.chunk();
     alice.type_line("@quit");
-    assert_eq!(bob.pass_to("abort"), abort(3, "alice left"));
+    assert_eq!(bob.pass_to("abort"), abort(3, "has left"));
     bob.expect(&json!({"type": "left", "name": "alice"}));
     assert_eq!(alice.end().0, Some(0));
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 #[cfg(target_os = "linux")]
 use std::thread;
-#[cfg(target_os = "linux")]
 use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
@@ -26,10 +26,12 @@ use super::abort;
 use super::ack;
 use super::end;
 use super::of;
+use super::pattern;
 #[cfg(target_os = "linux")]
 use super::status;
 use super::wait_for;
 use super::wait_until;
+use crate::PATIENCE;
 use crate::Stage;
 use crate::hostile::hostile_server_with;
 use crate::peer::Peer;
@@ -55,12 +57,17 @@ fn assert_they_talk(bob: &mut Program, server: &mut Peer) {
     while server.wait_for("say")["text"] != "I am" {}
 }
 
-/// The number at the end of an offer of bob's that a server has taken.
+/// A file that bob offers and his server takes gets the number 1.
 fn offered(bob: &mut Program, server: &mut Peer, path: &str) {
     bob.type_line(&format!("@send {path}"));
-    server.wait_for("offer");
-    server.send(&of("offered", 1));
+    let tag = tag(&server.wait_for("offer"));
+    server.send(&super::offered(tag, 1));
     bob.expect_prefix("* offered ");
+}
+
+/// What bob's client calls an offer.
+fn tag(offer: &Value) -> u32 {
+    u32::try_from(offer["tag"].as_u64().expect("a tag")).expect("a tag")
 }
 
 /// A file whose bytes, their order, their number or their checksum are not what was said: it is given
@@ -98,7 +105,8 @@ pub fn what_comes_is_not_what_was_offered<S: Stage>() {
         server.send(&offer(1, "x", size));
         server.expect(&of("accept", 1));
         lie(&mut server);
-        assert_eq!(server.wait_for("abort"), abort(1, "it failed there"));
+        let told = server.wait_for("abort");
+        assert!(told["text"].as_str().is_some_and(|text| text.starts_with(why)), "{told}");
         bob.expect_prefix("* receiving x");
         bob.expect_prefix(&format!("! x from alice: {why}"));
         // It is over, whatever else comes.
@@ -110,14 +118,14 @@ pub fn what_comes_is_not_what_was_offered<S: Stage>() {
     assert!(place.listing("bob").is_empty());
 }
 
-/// What nobody has asked for is ignored.
+/// What nobody has asked for is ignored, but a number for an offer that is none: it is given back.
 pub fn what_nobody_has_asked_for<S: Stage>() {
     let place = Place::default();
     let (mut bob, mut server) = hostile::<S>(&place, &["--max-file", "1K"]);
     let about = |id| {
         [
-            of("offered", id),
-            json!({"type": "not-offered", "text": "no"}),
+            super::offered(1, id),
+            json!({"type": "not-offered", "tag": 1, "text": "no"}),
             of("go", id),
             ack(id, 0),
             ack(id, u64::MAX),
@@ -131,6 +139,7 @@ pub fn what_nobody_has_asked_for<S: Stage>() {
     for id in [0, 1, 2, u64::from(u32::MAX)] {
         server.send_chunk(u32::try_from(id).unwrap(), 0, b"hi");
         about(id).iter().for_each(|event| server.send(event));
+        server.expect(&abort(id, "this was not offered"));
     }
     server.send(&json!({"type": "said", "from": "alice", "text": "nothing so far"}));
     bob.expect(&["alice: nothing so far"]);
@@ -142,6 +151,64 @@ pub fn what_nobody_has_asked_for<S: Stage>() {
     server.send(&end(1, 1025, OF_HI));
     assert_they_talk(&mut bob, &mut server);
     assert!(place.listing("bob").is_empty());
+}
+
+/// Answers are to the offers whose tags they have, in whatever order they come, and whatever
+/// somebody has made of them on their way: no file takes the place of another.
+pub fn answers_to_other_offers<S: Stage>() {
+    let place = Place::default();
+    let (mut bob, mut server) = hostile::<S>(&place, &[]);
+    let tags = [("first", 10), ("second", 20), ("third", 30)].map(|(name, size)| {
+        bob.type_line(&format!("@send {}", place.file(name, size)));
+        let offer = server.wait_for("offer");
+        assert_eq!(offer["name"], name);
+        tag(&offer)
+    });
+    let [first, second, third] = tags;
+    assert!(first != second && second != third && third != first, "{tags:?}");
+    let none = first ^ 1 << 31;
+    // Under a number that belongs to none of them nothing is sent.
+    server.send(&super::offered(none, 9));
+    server.expect(&abort(9, "this was not offered"));
+    server.send(&of("go", 9));
+    server.send(&json!({"type": "not-offered", "tag": none, "text": "no"}));
+    server.send(&super::offered(third, 3));
+    server.send(&json!({"type": "not-offered", "tag": first, "text": "not this one"}));
+    server.send(&super::offered(second, 2));
+    bob.expect(&[
+        "* offered third to all (30 bytes); @cancel 3 takes it back",
+        "! first to all: not this one",
+        "* offered second to all (20 bytes); @cancel 2 takes it back",
+    ]);
+    // An answer is for once.
+    server.send(&super::offered(second, 4));
+    server.expect(&abort(4, "this was not offered"));
+    for (id, name, size) in [(2, "second", 20), (3, "third", 30)] {
+        server.send(&of("go", u64::from(id)));
+        bob.expect(&[&format!("* sending {name} ({size} bytes)")]);
+        assert_eq!(server.chunk(), (id, 0, pattern(size)));
+        assert_eq!(server.wait_for("end")["id"], id);
+    }
+    assert_they_talk(&mut bob, &mut server);
+}
+
+/// A script whose offer is not even answered leaves all the same, after 10 s (`ANSWER_WITHIN` of
+/// `common::files::desk`).
+pub fn an_offer_is_never_answered<S: Stage>() {
+    const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+    let place = Place::default();
+    let (mut bob, mut server) = hostile::<S>(&place, &[]);
+    let asked = Instant::now();
+    bob.type_line(&format!("@send {}", place.file("own", 100)));
+    bob.end_input();
+    server.wait_for("offer");
+    // He takes his leave, and it is answered.
+    assert_eq!(server.next_event(), None);
+    let waited = asked.elapsed();
+    server.finish();
+    let (code, lines, _) = bob.end();
+    assert_eq!((code, lines), (Some(0), vec![]));
+    assert!(waited >= ANSWER_WITHIN && waited < ANSWER_WITHIN + PATIENCE / 2, "{waited:?}");
 }
 
 /// The same file offered twice is taken once, and a file is begun to be sent once.
@@ -278,8 +345,9 @@ pub fn thousands_of_offers<S: Stage>() {
                 files = files.max(place.listing("bob").len());
             }
         }
-        assert!(threads < 200, "{threads} threads");
-        assert!(files < 200, "{files} files");
+        // 512 jobs are done at once, and of them 256 are files that come; some threads are just ending.
+        assert!(threads < 700, "{threads} threads");
+        assert!(files <= 256, "{files} files");
         let most = status(bob.pid(), "VmHWM").unwrap();
         assert!(most < before + 64 * 1024, "from {before} KiB to {most} KiB");
         server.stream.close();

@@ -197,6 +197,36 @@ pub fn who_never_finishes_is_dropped<S: Stage>() {
     assert_eq!(bob.wait_for("abort"), abort(1, "you did not finish it in time"));
 }
 
+/// Who has all of it and takes its time to put it in place is not dropped for that, and does not keep
+/// others waiting for their turn.
+pub fn who_finishes_late_is_waited_for<S: Stage>() {
+    let settle_within = Limits::default().settle_within;
+    let server = Server::start::<S>(&Limits { settle_within, ..limits() });
+    let [mut alice, mut bob] = server.join_all::<S, 2>(["alice", "bob"]);
+    // One more than may be under way.
+    for id in 1..=5 {
+        assert_eq!(alice.offer(None, "x", 2), id);
+        bob.send(&of("accept", id));
+        alice.expect(&of("go", id));
+        alice.send_chunk(u32::try_from(id).unwrap(), 0, b"hi");
+        alice.send(&end(id, 2, super::OF_HI));
+        bob.pass_to("end");
+        bob.send(&ack(id, 2));
+        alice.expect(&ack(id, 2));
+    }
+    let began = Instant::now();
+    while began.elapsed() < 3 * SOON {
+        alice.expect_nothing_more();
+        bob.expect_nothing_more();
+        std::thread::park_timeout(SOON / 8);
+    }
+    for id in 1..=5 {
+        bob.send(&of("received", id));
+        alice.expect(&json!({"type": "received", "id": id, "name": "bob"}));
+        alice.expect(&of("done", id));
+    }
+}
+
 /// Four files of one sender are under way at once; the others wait until it is their turn.
 pub fn others_wait_for_their_turn<S: Stage>() {
     let server = Server::start::<S>(&Limits::default());
