@@ -753,6 +753,15 @@ mod tests {
     }
 
     #[test]
+    fn that_nothing_more_of_a_file_is_wanted_is_for_the_queue_alone() {
+        let over = Event::Over { id: 7 };
+        assert!(over.is_about_a_file());
+        assert_eq!((over.frame().lane(), over.frame().payload()), (Lane::Over(7), &b""[..]));
+        let error = read::<Event>(r#"{"type":"over","id":7}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown variant `over`"), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_message_about_a_file_is_said() {
         let end = |sha256: &str| format!(r#"{{"type":"end","id":1,"size":0,"sha256":"{sha256}"}}"#);
         for (json, wrong) in [
