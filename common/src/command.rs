@@ -202,7 +202,7 @@ const REFUSE: Command = Command {
 /// `@cancel`.
 const CANCEL: Command = Command {
     word: "cancel",
-    forms: &[("@cancel N", "stops file N, whoever sends it")],
+    forms: &[("@cancel N", "stops file N: your own for all, of others for you")],
     example: "@cancel 3",
     parse: Parse::Plain(|rest, _| order(rest, Order::Cancel)),
 };

@@ -226,6 +226,7 @@ impl<S> Desk<S> {
         let mut state = self.state();
         let own = state.offered.remove(&tag);
         let Some(own) = own.filter(|_| !state.is_known(id)) else {
+            let has_time = state.jobs < JOBS;
             drop(state);
             self.changed.notify_all();
             let why = "the answer to an offer did not fit what was offered".to_owned();
@@ -234,7 +235,7 @@ impl<S> Desk<S> {
                 None => self.error(why),
             }
             let text = "this was not offered".to_owned();
-            return Some(Job::Say(Request::Abort { id, text }));
+            return has_time.then_some(Job::Say(Request::Abort { id, text }));
         };
         let (title, size, goes) = (own.title(), own.size, state.early.remove(&id));
         state.sending.insert(id, own);

@@ -85,7 +85,9 @@ pub fn write(root: &Path, folder: &Path) -> Result<()> {
     let [one, three, four] = [1, 3, 4].map(|number| Stage::numbered(root, number));
     let (one, three, four) = (one?, three?, four?);
     let difference = Difference::new(root, one, three)?;
-    fs::create_dir(folder).with_context(|| folder.display().to_string())?;
+    fs::create_dir(folder).with_context(|| {
+        format!("{}: name a folder that is not there yet, or remove this one", folder.display())
+    })?;
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock")?;
     let manifest = fs::read_to_string(root.join(MANIFEST)).context(MANIFEST)?;
     let manifest = workspace(&manifest, &path::absolute(root)?, three.package);

@@ -127,6 +127,8 @@ struct Screen {
     cuts: bool,
     /// Instead of the prompt.
     question: Option<&'static str>,
+    /// When one was asked last.
+    asked: Instant,
     me: Option<Name>,
     status: Status,
     known: Known,
@@ -259,6 +261,7 @@ impl Terminal {
         let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
         screen.typed.clear();
         screen.line.take();
+        screen.asked = Instant::now();
         screen.question = Some(question);
         let _ = screen.draw();
         drop(screen);
@@ -291,6 +294,11 @@ impl Terminal {
             if stopped || screen.suspended {
                 screen.ended |= screen.resume().is_err();
             }
+            // What was there before a question was asked is no answer to it.
+            let events = events.map(|events| match screen.asked > waiting_since {
+                true => Vec::new(),
+                false => events,
+            });
             let handled = events.and_then(|events| {
                 events.into_iter().try_for_each(|event| match event {
                     event::Event::Key(key) => screen.key(key, Instant::now()),
@@ -403,6 +411,7 @@ impl Screen {
             cursor: 0,
             cuts: false,
             question: None,
+            asked: Instant::now(),
             me: None,
             status: Status::Normal,
             known: Known::default(),
