@@ -162,6 +162,8 @@ fn script(guide: &mut Guide) -> Result<()> {
     for _ in ["bob has it", "it is sent"] {
         guide.sees(&alice)?;
     }
+
+    guide.step("What has overtaken what")?;
     overtaken(guide, &said)?;
 
     guide.step("Acknowledgements")?;

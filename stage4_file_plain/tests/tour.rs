@@ -107,7 +107,7 @@ fn the_message_was_sent_after_the_file_and_written_to_bob_before_its_end() {
     let (before, after) = around((server, bob));
     assert!(after > 0 && before + after == 15, "{before} and {after}");
 
-    let text = tour::joined(tour.step("overtakes"));
+    let text = tour::joined(tour.step("overtaken"));
     let (_, text) = text.split_once("alice's client had sent").unwrap();
     let (to_server, to_bob) = text.split_once("To bob the server wrote").unwrap();
     let [chunks, first, last, said] = all_numbers(to_server)[..] else { panic!("{text}") };

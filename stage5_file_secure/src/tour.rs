@@ -111,6 +111,8 @@ fn script(guide: &mut Guide) -> Result<()> {
         guide.sees(&alice)?;
     }
     guide.sees(&bob)?;
+
+    guide.step("The record with the file in it")?;
     guide.say("All of it in records. This is the one with the file's only chunk:")?;
     let is_it = keys.finds(TO_SERVER, "alice", PLANNED.trim_end());
     let record = guide.parts(("alice", "server"), is_it, CFB)?;
@@ -143,8 +145,8 @@ fn script(guide: &mut Guide) -> Result<()> {
 
     guide.step("A bit flipped on its way: CFB does not notice, the checksum does")?;
     guide.say(&format!(
-        "carol's connection runs through somebody who passes every byte on. She sends bob a file \
-         of {LINES} lines, all of them \"{}\". He knows that, and where its last digit is.",
+        "Somebody sits in the middle of carol's line. She sends bob {LINES} lines \"{}\"; he knows \
+         that, and where the last digit is.",
         DEBT.trim_end(),
     ))?;
     middle.flip_long(LONG, DIGIT.0, DIGIT.1);
@@ -162,6 +164,8 @@ fn script(guide: &mut Guide) -> Result<()> {
          is put in place:",
     )?;
     downloads(guide)?;
+
+    guide.step("The end of the file has a checksum")?;
     guide.say(
         "Can he not change the end, too? The checksum has 64 digits, over 5 blocks of 16 bytes in \
          a row, and under CFB whoever changes a block garbles the next one. So he fails, because \

@@ -64,7 +64,7 @@ fn the_file_is_in_two_records_under_two_keys() {
     assert_eq!(sent.body.len(), passed_on.body.len(), "all that they have in common");
     let same = sent.body.iter().zip(&passed_on.body).filter(|(a, b)| a == b).count();
     assert!(same < sent.body.len() / 4, "{same} bytes of {}", sent.body.len());
-    let shown = Tour::frames(tour.step("alice sends a file"));
+    let shown = Tour::frames(tour.step("The record with"));
     assert_eq!(shown[0].bytes[5..], sent.body);
 }
 

@@ -378,6 +378,7 @@ macro_rules! hostile_file_suite {
             #[cfg(target_os = "linux")] acknowledged_without_reading
             #[cfg(target_os = "linux")] more_than_the_window
             #[cfg(target_os = "linux")] thousands_of_offers
+            #[cfg(target_os = "linux")] thousands_of_answers
         });
     };
 }
