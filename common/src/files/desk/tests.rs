@@ -216,7 +216,7 @@ fn what_is_committed_is_not_cancelled_and_what_is_cancelled_not_committed() {
     lab.desk.cancel(2);
     assert!(!lab.desk.commits(2));
     assert!(lab.desk.commits(3));
-    (lab.lines(), lab.said());
+    drop((lab.lines(), lab.said()));
     lab.desk.cancel(3);
     lab.desk.leave();
     assert_eq!((lab.lines(), lab.said()), (vec!["! file 3 is complete already".into()], vec![]));
