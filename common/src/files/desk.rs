@@ -224,15 +224,16 @@ impl<S> Desk<S> {
     /// has changed on its way.
     fn offered(&self, tag: u32, id: u32) -> Option<Job<S>> {
         let mut state = self.state();
-        let own = state.offered.remove(&tag);
-        let Some(own) = own.filter(|_| !state.is_known(id)) else {
+        let mut own = state.offered.remove(&tag);
+        let fits = own.take_if(|_| !state.is_known(id));
+        let Some(own) = fits else {
             let has_time = state.jobs < JOBS;
             drop(state);
             self.changed.notify_all();
-            let why = "the answer to an offer did not fit what was offered".to_owned();
-            match self.forget(id) {
-                Some(title) => self.error(format!("{title}: {why}")),
-                None => self.error(why),
+            // If both are own files, nobody can say which of them it was.
+            let lost = [own.map(|own| own.title()), self.forget(id)];
+            for title in lost.into_iter().flatten() {
+                self.error(format!("{title}: the server's answer does not fit this offer"));
             }
             let text = "this was not offered".to_owned();
             return has_time.then_some(Job::Say(Request::Abort { id, text }));
