@@ -140,6 +140,7 @@ pub fn a_server<S: Stage>() {
         // It lets nobody in before it has swept.
         Peer::join::<S>(server.address, "carol");
         assert_tidy(&kept);
+        assert_tidy(&folder);
         let mut bob = client::<S>(server.address, &place, "bob");
         let mut alice = client::<S>(server.address, &place, "alice");
         if round == 0 {
