@@ -2,7 +2,7 @@
 //!
 //! A file is offered, and sent when those who were asked have answered: in chunks, of which at most
 //! a window is on its way, and an end with its size and checksum. Who takes it acknowledges what is
-//! on their disk. A client has one of these, and so has a server that keeps copies.
+//! written. A client has one of these, and so has a server that keeps copies.
 //!
 //! Each file has a thread of its own, so a slow disk delays that file alone. Whoever reads from the
 //! connection hands over what comes and waits for none of them.

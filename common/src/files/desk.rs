@@ -489,7 +489,16 @@ impl<S> Desk<S> {
     pub fn finish(&self) {
         let mut state = self.state();
         loop {
-            state.offered.retain(|_, own| own.since.elapsed() < ANSWER_WITHIN);
+            let late = |own: &Sending<S>| own.since.elapsed() >= ANSWER_WITHIN;
+            let tags = state.offered.iter().filter(|(_, own)| late(own)).map(|(tag, _)| *tag);
+            for tag in tags.collect::<Vec<_>>() {
+                let own = state.offered.remove(&tag);
+                drop(state);
+                own.inspect(|own| {
+                    self.error(format!("{}: the server has not answered", own.title()))
+                });
+                state = self.state();
+            }
             let comes = state.receiving.values().any(|receiving| receiving.ended);
             let waits = comes || !state.offered.is_empty() || !state.sending.is_empty();
             if state.closed || !waits {
