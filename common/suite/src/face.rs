@@ -209,7 +209,8 @@ pub fn a_name_is_asked_for<S: Stage>() {
     let mut shell = portable_shell();
     shell.arg(format!("cat '{gate_name}'; exec '{binary}' client {address} --name bob"));
     let ahead = Terminal::start_command(shell, SIZE.0, SIZE.1);
-    ahead.type_text("hello\rsecond\r");
+    // So many that the question comes while they are still being read.
+    ahead.type_text(&format!("{}second\r", "hello\r".repeat(200)));
     // The terminal itself shows what it has; only then does the client begin.
     ahead.wait_for_row("second");
     std::fs::write(&gate, "").expect("somebody reads it");

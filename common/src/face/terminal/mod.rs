@@ -91,6 +91,11 @@ const CLOSES: Duration = Duration::from_millis(500);
 const TAB: &str = "    ";
 /// Most keys that are handled at once; a paste has many.
 const TOGETHER: usize = 1024;
+/// How long a key may come after the one before and still be handled with it. With no time at all,
+/// crossterm would not even look at what it has read already.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// Nothing was typed ahead any more, if nothing comes in this time.
+const SILENCE: Duration = Duration::from_millis(50);
 /// Where the size of the terminal is unknown.
 const SIZE: (usize, usize) = (80, 24);
 /// Most people, and most groups, that Tab completes: a server must not fill a client's memory.
@@ -107,7 +112,7 @@ pub struct Terminal(Arc<Shared>);
 
 struct Shared {
     screen: Mutex<Screen>,
-    /// There is something in [`Screen::typed`], or will never be.
+    /// There is something in [`Screen::typed`], or will never be; or [`Screen::forgets`] is over.
     changed: Condvar,
     /// It took nothing when it was to be closed.
     gave_up: AtomicBool,
@@ -127,8 +132,8 @@ struct Screen {
     cuts: bool,
     /// Instead of the prompt.
     question: Option<&'static str>,
-    /// When one was asked last.
-    asked: Instant,
+    /// What was typed ahead is to be read, and forgotten.
+    forgets: bool,
     me: Option<Name>,
     status: Status,
     known: Known,
@@ -257,11 +262,13 @@ impl Terminal {
         let session = self.session();
         let mut screen = self.screen();
         // What was typed for the chat is no answer, nor is what has not been read of it yet.
-        #[cfg(unix)]
-        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
+        screen.forgets = true;
+        while screen.forgets && !screen.ended {
+            let changed = self.0.changed.wait(screen);
+            screen = changed.unwrap_or_else(PoisonError::into_inner);
+        }
         screen.typed.clear();
         screen.line.take();
-        screen.asked = Instant::now();
         screen.question = Some(question);
         let _ = screen.draw();
         drop(screen);
@@ -294,11 +301,15 @@ impl Terminal {
             if stopped || screen.suspended {
                 screen.ended |= screen.resume().is_err();
             }
-            // What was there before a question was asked is no answer to it.
-            let events = events.map(|events| match screen.asked > waiting_since {
-                true => Vec::new(),
-                false => events,
-            });
+            if screen.forgets {
+                drop(screen);
+                let forgotten = events.and_then(|_| forget_all());
+                screen = self.screen();
+                screen.forgets = false;
+                screen.ended |= forgotten.is_err();
+                self.0.changed.notify_all();
+                continue;
+            }
             let handled = events.and_then(|events| {
                 events.into_iter().try_for_each(|event| match event {
                     event::Event::Key(key) => screen.key(key, Instant::now()),
@@ -411,7 +422,7 @@ impl Screen {
             cursor: 0,
             cuts: false,
             question: None,
-            asked: Instant::now(),
+            forgets: false,
             me: None,
             status: Status::Normal,
             known: Known::default(),
@@ -832,10 +843,18 @@ fn give_terminal_back() -> io::Result<()> {
 /// The next event, and those that came with it.
 fn read_all() -> io::Result<Vec<event::Event>> {
     let mut events = vec![event::read()?];
-    while events.len() < TOGETHER && event::poll(Duration::ZERO)? {
+    while events.len() < TOGETHER && event::poll(AT_ONCE)? {
         events.push(event::read()?);
     }
     Ok(events)
+}
+
+/// Reads until nothing more comes.
+fn forget_all() -> io::Result<()> {
+    while event::poll(SILENCE)? {
+        event::read()?;
+    }
+    Ok(())
 }
 
 fn remember(known: &mut BTreeSet<String>, name: &Name) {
