@@ -24,12 +24,11 @@ use std::io::Write;
 #[cfg(feature = "hybrid")]
 use std::time::SystemTime;
 
-use aes::Aes256;
-use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::aead::KeyInit;
-use aes_gcm::aead::inout::InOutBuf;
-use cfb_mode::cipher::InnerIvInit;
+use ciphers::Cfb;
+use ciphers::Gcm;
+use ciphers::IV;
+use ciphers::NONCE;
+use ciphers::TAG;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -43,9 +42,6 @@ use crate::frame::Frame;
 use crate::frame::Writer;
 use crate::logging;
 
-/// Bytes of an initialisation vector, and of a tag.
-const IV: usize = 16;
-const TAG: usize = 16;
 /// Most bytes of kind · body that a frame has room for beside its own kind and one of those.
 const LONGEST: usize = frame::MAX_LENGTH - 1 - TAG;
 /// So many writes of the last record may take nothing, each of which waits for a tick of the stream:
@@ -70,9 +66,9 @@ pub struct Decryptor {
 
 /// A key, ready for use.
 enum Direction {
-    Cfb(Box<Aes256>),
+    Cfb(Cfb),
     Gcm {
-        key: Box<Aes256Gcm>,
+        key: Gcm,
         count: u64,
     },
     #[cfg(feature = "hybrid")]
@@ -82,10 +78,8 @@ enum Direction {
 impl Direction {
     fn new(cipher: Cipher, key: &Secret) -> Direction {
         match cipher {
-            Cipher::Cfb => Direction::Cfb(Box::new(Aes256::new(key.expose().into()))),
-            Cipher::Gcm => {
-                Direction::Gcm { key: Box::new(Aes256Gcm::new(key.expose().into())), count: 0 }
-            }
+            Cipher::Cfb => Direction::Cfb(Cfb::new(key.expose())),
+            Cipher::Gcm => Direction::Gcm { key: Gcm::new(key.expose()), count: 0 },
             #[cfg(feature = "hybrid")]
             Cipher::Fernet => Direction::Fernet(Box::new(Fernet::new(key))),
         }
@@ -93,8 +87,8 @@ impl Direction {
 }
 
 /// The nonce of a record, from its number.
-fn nonce(count: &mut u64) -> Result<[u8; 12], BadRecord> {
-    let mut nonce = [0; 12];
+fn nonce(count: &mut u64) -> Result<[u8; NONCE], BadRecord> {
+    let mut nonce = [0; NONCE];
     let (_, number) = nonce.split_at_mut(4);
     number.copy_from_slice(&count.to_be_bytes());
     // A nonce that came twice would give the key of the tags away.
@@ -146,22 +140,20 @@ impl Encryptor {
 
     fn body(&mut self, payload: &[u8], body: &mut Vec<u8>) -> Result<(), BadRecord> {
         match &mut self.direction {
-            Direction::Cfb(aes) => {
+            Direction::Cfb(key) => {
                 let mut iv = [0; IV];
                 self.rng.fill_bytes(&mut iv);
                 body.extend_from_slice(&iv);
                 let start = body.len();
                 body.extend_from_slice(payload);
-                let ciphertext = body.get_mut(start..).unwrap_or_default();
-                cfb_mode::Encryptor::inner_iv_init(&**aes, &iv.into()).encrypt(ciphertext);
+                key.encrypt(&iv, body.get_mut(start..).unwrap_or_default());
             }
             Direction::Gcm { key, count } => {
                 let nonce = nonce(count)?;
                 let start = body.len();
                 body.extend_from_slice(payload);
-                let ciphertext = body.get_mut(start..).unwrap_or_default();
-                let sealed = key.encrypt_inout_detached(&nonce.into(), &[], ciphertext.into());
-                let tag = sealed.map_err(|_| BadRecord::TooMany)?;
+                let text = body.get_mut(start..).unwrap_or_default();
+                let tag = key.seal(&nonce, &[], text).map_err(|_| BadRecord::TooMany)?;
                 body.extend_from_slice(&tag);
             }
             #[cfg(feature = "hybrid")]
@@ -232,12 +224,9 @@ impl Decryptor {
     /// Decrypts the body of a record into the buffer; the bytes of kind and body in it.
     fn decrypt(&mut self, body: &[u8]) -> Result<usize, BadRecord> {
         match &mut self.direction {
-            Direction::Cfb(aes) => {
+            Direction::Cfb(key) => {
                 let (iv, ciphertext) = body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
-                let plaintext = room(&mut self.plaintext, ciphertext.len());
-                let aes = cfb_mode::Decryptor::inner_iv_init(&**aes, iv.into());
-                // They have the same length.
-                let _ = aes.decrypt_b2b(ciphertext, plaintext);
+                key.decrypt(iv, ciphertext, room(&mut self.plaintext, ciphertext.len()));
                 Ok(ciphertext.len())
             }
             Direction::Gcm { key, count } => {
@@ -245,8 +234,7 @@ impl Decryptor {
                     body.split_last_chunk::<TAG>().ok_or(BadRecord::TooShort)?;
                 let nonce = nonce(count)?;
                 let plaintext = room(&mut self.plaintext, ciphertext.len());
-                let both = InOutBuf::new(ciphertext, plaintext).map_err(|_| BadRecord::TooShort)?;
-                key.decrypt_inout_detached(&nonce.into(), &[], both, tag.into())
+                key.open(&nonce, &[], (ciphertext, tag), plaintext)
                     .map_err(|_| BadRecord::Tampered)?;
                 Ok(ciphertext.len())
             }

@@ -17,13 +17,13 @@ use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
-use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::aead::KeyInit;
 use argon2::Algorithm;
 use argon2::Argon2;
 use argon2::Params;
 use argon2::Version;
+use ciphers::Gcm;
+use ciphers::NONCE;
+use ciphers::TAG;
 use rand::CryptoRng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -61,8 +61,6 @@ const LANES: u32 = 1;
 const KEPT: usize = 100;
 
 const SALT: usize = 16;
-const NONCE: usize = 12;
-const TAG: usize = 16;
 
 /// Why there is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -94,7 +92,7 @@ pub fn seal<R: CryptoRng + ?Sized>(
     let mut sealed = [&salt[..], &nonce, text.as_bytes()].concat();
     let (_, text) = sealed.split_at_mut(SALT + NONCE);
     let data = associated_data(from, to);
-    let tag = cipher(key, &salt)?.encrypt_inout_detached(&nonce.into(), &data, text.into());
+    let tag = cipher(key, &salt)?.seal(&nonce, &data, text);
     // It fails for texts of more than 64 GiB only.
     sealed.extend_from_slice(&tag.map_err(|_| NotOpened::Memory)?);
     Ok(sealed)
@@ -115,22 +113,23 @@ pub fn open(
         Some((salt, nonce, text, tag))
     });
     let (salt, nonce, text, tag) = parts.ok_or(NotOpened::WrongKey)?;
-    let mut text = Zeroizing::new(text.to_vec());
-    let (cipher, data) = (cipher(key, salt)?, associated_data(from, to));
-    cipher
-        .decrypt_inout_detached(nonce.into(), &data, text.as_mut_slice().into(), tag.into())
+    let ciphertext = text;
+    let mut text = Zeroizing::new(vec![0; ciphertext.len()]);
+    let data = associated_data(from, to);
+    cipher(key, salt)?
+        .open(nonce, &data, (ciphertext, tag), &mut text)
         .map_err(|_| NotOpened::WrongKey)?;
     let text = str::from_utf8(&text).map_err(|_| NotOpened::NotText)?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-fn cipher(key: &str, salt: &[u8; SALT]) -> Result<Aes256Gcm, NotOpened> {
+fn cipher(key: &str, salt: &[u8; SALT]) -> Result<Gcm, NotOpened> {
     let mut stretched = Secret::from([0; 32]);
     let params = Params::new(MEMORY, PASSES, LANES, None).map_err(|_| NotOpened::Memory)?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(key.as_bytes(), salt, stretched.expose_mut())
         .map_err(|_| NotOpened::Memory)?;
-    Ok(Aes256Gcm::new(stretched.expose().into()))
+    Ok(Gcm::new(stretched.expose()))
 }
 
 fn associated_data(from: &Name, to: &Name) -> Vec<u8> {
