@@ -16,7 +16,9 @@ use clap::ArgAction;
 use clap::Args;
 use clap::Command;
 use clap::Parser;
+use clap::builder::PathBufValueParser;
 use clap::builder::RangedU64ValueParser;
+use clap::builder::TypedValueParser;
 
 use crate::command;
 use crate::face;
@@ -87,7 +89,7 @@ pub struct FileServerArgs {
     server: ServerArgs,
     /// Keep a copy of every file that passes, in this folder: the server is one receiver more, and
     /// asks nobody.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new().try_map(folder))]
     keep: Option<PathBuf>,
     /// The largest file of which a copy is kept: a number of bytes, or one with K, M, G or T as in
     /// 64M. Larger ones pass all the same.
@@ -134,7 +136,8 @@ pub struct FileClientArgs {
     #[arg(long, value_enum)]
     accept: Option<files::Accept>,
     /// The folder for files that others send; nothing in it is overwritten.
-    #[arg(long, value_name = "DIR", default_value_os_t = files::Policy::default().folder)]
+    #[arg(long, value_name = "DIR", default_value_os_t = files::Policy::default().folder,
+          value_parser = PathBufValueParser::new().try_map(folder))]
     downloads: PathBuf,
     /// The largest file to take: a number of bytes, or one with K, M, G or T as in 64M.
     #[arg(long, value_name = "SIZE", default_value_t = MAX_FILE)]
@@ -330,6 +333,14 @@ impl FileClientArgs {
     }
 }
 
+/// A folder that is there, or that can be made with the first file.
+fn folder(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.metadata() {
+        Ok(found) if !found.is_dir() => Err("something of this name is there, and it is no folder"),
+        _ => Ok(path),
+    }
+}
+
 /// What becomes of files, where there is somebody to ask or not.
 fn policy(
     accept: Option<files::Accept>,
@@ -412,6 +423,20 @@ mod tests {
     fn read<A: Args>(args: &[&str]) -> Result<A, clap::Error> {
         let command = A::augment_args(Command::new("stage4_test").no_binary_name(true));
         A::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+
+    #[test]
+    fn files_go_into_a_folder_or_nowhere() {
+        let place = tempfile::tempdir().unwrap();
+        let name = |name| place.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(name("file"), "").unwrap();
+        std::fs::create_dir(name("folder")).unwrap();
+        for (folder, is_taken) in [("file", false), ("folder", true), ("nothing yet", true)] {
+            let folder = name(folder);
+            let client = read::<FileClientArgs>(&["--downloads", &folder]);
+            let server = read::<FileServerArgs>(&["--keep", &folder]);
+            assert_eq!((client.is_ok(), server.is_ok()), (is_taken, is_taken), "{folder}");
+        }
     }
 
     fn client(args: &[&str], can_ask: bool) -> Result<Policy, &'static str> {

@@ -75,7 +75,7 @@ pub fn a_full_disk_at_the_server<S: Stage>() {
     wait_until("nothing is left", || place.listing("kept").is_empty());
 }
 
-/// A folder that cannot be made, that is a file, or that may not be written to.
+/// A folder that cannot be made, that becomes a file, or that may not be written to.
 pub fn no_folder<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);
     let deep: fn(&Place) = |_| {};
@@ -91,20 +91,32 @@ pub fn no_folder<S: Stage>() {
         (locked, "bob", "Permission denied"),
     ] {
         let place = Place::default();
+        let (address, path) = (server.address.to_string(), place.text(folder));
+        let args = ["client", &address, "--name", "bob", "--downloads", &path];
+        let mut bob = Program::start::<S>(&args);
+        bob.expect(&["* bob joined"]);
         prepare(&place);
         if why.starts_with("Permission") && fs::write(place.path("bob/there"), "").is_ok() {
             println!("skipped: root may write to a folder that may not be written to");
             continue;
         }
         let mut alice = client::<S>(server.address, &place, "alice");
-        let (address, path) = (server.address.to_string(), place.text(folder));
-        let args = ["client", &address, "--name", "bob", "--downloads", &path];
-        let mut bob = Program::start::<S>(&args);
-        wait_for(&mut bob, "* bob joined");
-        alice.expect(&["* bob joined"]);
+        wait_for(&mut bob, "* alice joined");
         assert_it_is_said(&place, &mut alice, &mut bob, why);
         assert_eq!(alice.end().0, Some(0));
         wait_for(&mut bob, "* alice left");
         assert_eq!(bob.end().0, Some(0));
+    }
+    // What is there from the start, and no folder, is said at the start.
+    let place = Place::default();
+    file(&place);
+    let (address, path) = (server.address.to_string(), place.text("bob"));
+    for args in [
+        &["client", &address, "--name", "bob", "--downloads", &path][..],
+        &["server", "--listen", "127.0.0.1:0", "--keep", &path],
+    ] {
+        let (code, _, stderr) = Program::start::<S>(args).end();
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains("it is no folder"), "{stderr}");
     }
 }

@@ -69,10 +69,10 @@ pub fn a_copy_for_the_server_alone<S: Stage>() {
 pub fn what_it_does_not_keep<S: Stage>() {
     for cannot_write in [false, true] {
         let place = Place::default();
+        let server = keeping_server::<S>(&place, &["--max-file", "1K"]);
         if cannot_write {
             fs::write(place.path("kept"), "a file").unwrap();
         }
-        let server = keeping_server::<S>(&place, &["--max-file", "1K"]);
         let [mut alice, mut bob] = clients::<S, 2>(server.address, &place, ["alice", "bob"]);
         let size = if cannot_write { 1024 } else { 1025 };
         alice.type_line(&format!("@send {}", place.file("x", size)));
