@@ -26,7 +26,7 @@ use state::password::Password;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// The kinds of its frames. A welcome is one byte, see [`Welcome`].
+/// The kinds of its frames. A welcome is one byte, see [`OPEN`], [`ROOM`] and [`ACCOUNTS`].
 pub const WELCOME: u8 = 0x30;
 /// The name of who logs in, as text of 1 to 20 bytes.
 pub const USER: u8 = 0x31;
