@@ -6,8 +6,6 @@ mod known_servers;
 mod login;
 mod noise;
 mod server;
-#[cfg(test)]
-mod tests;
 mod tour;
 mod transfer;
 
