@@ -13,12 +13,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ArgAction;
+use clap::ArgMatches;
 use clap::Args;
 use clap::Command;
 use clap::Parser;
 use clap::builder::PathBufValueParser;
 use clap::builder::RangedU64ValueParser;
 use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 
 use crate::command;
 use crate::face;
@@ -43,8 +45,25 @@ const MAX_FILE: files::Size = files::Size(16 << 30);
 /// The arguments of this process, read as those of a stage. Their help begins with the package's
 /// description, and says where the stage's server is unless told otherwise.
 pub fn parse<C: Parser>() -> C {
-    let matches = with_address(C::command()).get_matches();
+    let mut command = with_address(C::command());
+    let matches = command.get_matches_mut();
+    if let Some((_, chosen)) = matches.subcommand()
+        && let Some(option) = without_capture(chosen)
+    {
+        let text = format!("{option} says what a capture holds: it takes --pcap FILE as well");
+        command.error(ErrorKind::MissingRequiredArgument, text).exit();
+    }
     C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// An option that is about a capture where none is asked for. (Clap's `requires` does not reach from
+/// options for every subcommand, such as these, to those of one.)
+fn without_capture(chosen: &ArgMatches) -> Option<&'static str> {
+    let is_set = |id| chosen.try_get_one(id).ok().flatten() == Some(&true);
+    let options = [("pcap_plaintext", "--pcap-plaintext"), ("pcap_keys", "--pcap-keys")];
+    let option = options.into_iter().find_map(|(id, option)| is_set(id).then_some(option))?;
+    let capture = chosen.try_get_one::<PathBuf>("pcap").ok().flatten();
+    capture.is_none().then_some(option)
 }
 
 /// The command line of the package that it is called after, with the address in its help.

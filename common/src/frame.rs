@@ -37,6 +37,24 @@ pub const HANDSHAKE: u8 = 0x20;
 /// An encrypted record, in which is again kind · body.
 pub const RECORD: u8 = 0x21;
 
+/// What a kind of frame is called, in the log and in comments of a capture.
+pub fn kind_name(kind: u8) -> &'static str {
+    match kind {
+        MESSAGE => "message",
+        CHUNK => "file chunk",
+        CLOSE => "close",
+        HANDSHAKE => "handshake",
+        RECORD => "record",
+        0x30 => "login: welcome",
+        0x31 => "login: user",
+        0x32 => "login: salt",
+        0x33 => "login: proof",
+        0x34 => "login: signature",
+        0x35 => "login: failed",
+        _ => "frame of unknown kind",
+    }
+}
+
 /// A [`Reader`]'s buffer at rest; it grows with what comes, up to some frames of the largest size.
 const BUFFER: usize = 4 * 1024;
 const LARGEST: usize = 4 * (HEADER + MAX_LENGTH);

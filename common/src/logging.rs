@@ -128,14 +128,7 @@ pub fn frame(peer: &str, arrow: &str, payload: &[u8]) {
         return;
     };
     let length = payload.len();
-    let kind_name = match kind {
-        frame::MESSAGE => "message",
-        frame::CHUNK => "file chunk",
-        frame::CLOSE => "close",
-        frame::HANDSHAKE => "handshake",
-        frame::RECORD => "record",
-        _ => "of unknown kind",
-    };
+    let kind_name = frame::kind_name(kind);
     let preview = match chunk::header(body) {
         Some((id, offset)) if kind == frame::CHUNK => format!("of file {id}, from offset {offset}"),
         _ => escape::bytes(body, PREVIEW),

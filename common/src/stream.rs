@@ -111,6 +111,11 @@ impl Stream {
         self.0.peer
     }
 
+    /// The connection in a capture, if there is one.
+    pub fn flow(&self) -> Option<&Flow> {
+        self.0.flow.as_ref()
+    }
+
     /// Reading fails after `within` from now, whatever comes until then.
     pub fn set_deadline(&self, within: Duration) {
         let heard = Instant::now();

@@ -43,11 +43,11 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
     // <- with --kex rsa2048-client: the secret, encrypted to share_c
 
     let session = handshake.derive(suite, private, &share_s)?;
-    settings.keylog.write(&session)?;
+    settings.keylog.write(&session, stream)?;
     logging::say(session.banner());
     let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.ivs());
-    let sender = Sender { frames: handshake.writer, records };
-    let records = crypto::Decryptor::new(suite.cipher, &session.server).of(stream.peer());
+    let sender = Sender { frames: handshake.writer, records: records.over(stream) };
+    let records = crypto::Decryptor::new(suite.cipher, &session.server).over(stream);
     let receiver = Receiver { frames: handshake.reader, records };
     Ok((sender, receiver, None))
 }
@@ -65,11 +65,11 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     // -> with --kex rsa2048-client: the secret, encrypted to share_c
 
     let session = handshake.derive(suite, private, &share_c)?;
-    settings.keylog.write(&session)?;
+    settings.keylog.write(&session, stream)?;
     log::info!("{}: {session}", stream.peer());
     let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.ivs());
-    let sender = Sender { frames: handshake.writer, records };
-    let records = crypto::Decryptor::new(suite.cipher, &session.client).of(stream.peer());
+    let sender = Sender { frames: handshake.writer, records: records.over(stream) };
+    let records = crypto::Decryptor::new(suite.cipher, &session.client).over(stream);
     let receiver = Receiver { frames: handshake.reader, records };
     Ok((sender, receiver, None))
 }

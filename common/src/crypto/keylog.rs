@@ -1,5 +1,6 @@
-//! Session keys in a file, so that Wireshark can show what a capture holds. Whoever has the file and
-//! the capture reads everything; that is what it is for, and why it is never written unasked.
+//! What of a session is disclosed on purpose, so that Wireshark can show what a capture holds: its keys
+//! in a file or in the capture itself, and what was inside its records. Whoever has that reads
+//! everything; that is what it is for, and why it is never written unasked.
 //!
 //! Two lines for a session, as in a TLS key log: a label, the 32 random bytes of the client's hello,
 //! by which a reader finds the session in a capture, and the key of that direction, in hex.
@@ -23,10 +24,18 @@ use zeroize::Zeroizing;
 use crate::crypto::Secret;
 use crate::crypto::hex;
 use crate::crypto::schedule::Session;
+use crate::pcap::Flow;
+use crate::stream::Stream;
 
 /// Where session keys are written, if anywhere; clones write to the same file.
 #[derive(Clone, Default)]
-pub struct KeyLog(Option<Arc<Mutex<File>>>);
+pub struct KeyLog {
+    file: Option<Arc<Mutex<File>>>,
+    /// Whether they are written into a capture of the connection, as comments.
+    pub in_capture: bool,
+    /// Whether such a capture shows what is inside records.
+    pub with_plaintext: bool,
+}
 
 impl KeyLog {
     /// Appends to a file, which nobody else may read: one that others may is not used.
@@ -41,25 +50,37 @@ impl KeyLog {
         let file = options.open(path)?;
         #[cfg(unix)]
         check(path, &file)?;
-        Ok(KeyLog(Some(Arc::new(Mutex::new(file)))))
+        Ok(KeyLog { file: Some(Arc::new(Mutex::new(file))), ..KeyLog::default() })
     }
 
-    /// Writes the keys of a session, before anything is encrypted with them.
+    /// Writes the keys of a session over `stream`, before anything is encrypted with them.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, session: &Session) -> io::Result<()> {
+    pub fn write(&self, session: &Session, stream: &Stream) -> io::Result<()> {
         let keys = [&session.client, &session.server];
-        self.write_as(["CHAT2_C2S", "CHAT2_S2C"], &session.random_c, keys)
+        self.write_as(["CHAT2_C2S", "CHAT2_S2C"], &session.random_c, keys, stream.flow())
     }
 
     /// Writes two keys of a session: under these labels, and with 32 bytes by which a reader finds
-    /// it in a capture.
+    /// it in a capture; `flow` is the connection in a capture that is being made, if there is one.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write_as(&self, labels: [&str; 2], id: &[u8; 32], keys: [&Secret; 2]) -> io::Result<()> {
-        let Some(file) = &self.0 else { return Ok(()) };
+    pub fn write_as(
+        &self,
+        labels: [&str; 2],
+        id: &[u8; 32],
+        keys: [&Secret; 2],
+        flow: Option<&Flow>,
+    ) -> io::Result<()> {
+        if let Some(flow) = flow.filter(|_| self.with_plaintext) {
+            flow.show_plaintext();
+        }
+        let flow = flow.filter(|_| self.in_capture);
+        if self.file.is_none() && flow.is_none() {
+            return Ok(());
+        }
         let mut lines = Zeroizing::new(String::with_capacity(2 * 160));
         for (label, key) in labels.into_iter().zip(keys) {
             let key = Zeroizing::new(hex(key.expose()));
@@ -67,6 +88,10 @@ impl KeyLog {
                 lines.push_str(part);
             }
         }
+        if let Some(flow) = flow {
+            flow.show_keys(&lines);
+        }
+        let Some(file) = &self.file else { return Ok(()) };
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(lines.as_bytes())?;
         file.flush()

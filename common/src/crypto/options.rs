@@ -31,6 +31,14 @@ pub struct Options {
     /// both reads everything
     #[arg(long, global = true, value_name = "FILE", env = "CHATKEYLOG")]
     keylog: Option<PathBuf>,
+    /// With --pcap: write also what was inside each record, as a second interface `plaintext`: whoever
+    /// has the file reads everything
+    #[arg(long, global = true)]
+    pcap_plaintext: bool,
+    /// With --pcap: write the keys of each session into comments of the capture: whoever has the file
+    /// reads everything
+    #[arg(long, global = true)]
+    pcap_keys: bool,
 }
 
 /// What was chosen for all connections of a program.
@@ -56,16 +64,18 @@ impl Options {
     /// # Errors
     /// If something else was chosen for it.
     pub fn none_for_a_tour(&self) -> io::Result<()> {
-        let wrong =
-            "--kex and --cipher are for `server` and `client`; the tour shows more than one";
-        if self.is_suite_chosen() {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
+        let wrong = if self.is_suite_chosen() {
+            "--kex and --cipher are for `server` and `client`; the tour shows more than one"
+        } else if self.pcap_plaintext || self.pcap_keys {
+            "--pcap-plaintext and --pcap-keys are for `server` and `client`; the tour captures for \
+             itself"
         } else {
-            Ok(())
-        }
+            return Ok(());
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
     }
 
-    /// Opens the key log, if one is wanted, with a warning.
+    /// Opens the key log, if one is wanted; a warning for each thing that is to be disclosed.
     ///
     /// # Errors
     /// If the file cannot be opened.
@@ -81,6 +91,14 @@ impl Options {
                 "warning: session keys are written to {}; who has it and a capture reads everything",
                 path.display()
             ));
+        }
+        settings.keylog.in_capture = self.pcap_keys;
+        settings.keylog.with_plaintext = self.pcap_plaintext;
+        if self.pcap_keys {
+            logging::say("warning: session keys are in the capture; who has it reads everything");
+        }
+        if self.pcap_plaintext {
+            logging::say("warning: what was encrypted is in the capture, too, in plaintext");
         }
         Ok(settings)
     }

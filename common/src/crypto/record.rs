@@ -40,6 +40,8 @@ use crate::frame::BadRecord;
 use crate::frame::Frame;
 use crate::frame::Writer;
 use crate::logging;
+use crate::pcap::Side;
+use crate::stream::Stream;
 
 /// Most bytes of kind · body that a frame has room for beside its own kind and one of those.
 const LONGEST: usize = frame::MAX_LENGTH - 1 - TAG;
@@ -50,6 +52,8 @@ const TICKS: usize = 30;
 /// The sending half; where records begin with an initialisation vector, a generator makes it.
 pub struct Encryptor {
     direction: Direction<Box<StdRng>>,
+    /// Whose capture may show what is inside.
+    stream: Option<Stream>,
 }
 
 /// The receiving half.
@@ -57,6 +61,8 @@ pub struct Decryptor {
     direction: Direction,
     /// What the log calls the other side.
     peer: String,
+    /// Whose capture may show what is inside.
+    stream: Option<Stream>,
     /// What was within the last record is at its beginning.
     plaintext: Vec<u8>,
     closed: bool,
@@ -84,7 +90,7 @@ impl<G> Direction<G> {
 impl From<CipherState> for Encryptor {
     /// Records as those of GCM.
     fn from(state: CipherState) -> Encryptor {
-        Encryptor { direction: Direction::Gcm(state) }
+        Encryptor { direction: Direction::Gcm(state), stream: None }
     }
 }
 
@@ -98,7 +104,12 @@ impl From<CipherState> for Decryptor {
 impl Encryptor {
     /// With the key of its direction; `rng` makes the initialisation vectors.
     pub fn new(cipher: Cipher, key: &Secret, rng: StdRng) -> Encryptor {
-        Encryptor { direction: Direction::new(cipher, key, Box::new(rng)) }
+        Encryptor { direction: Direction::new(cipher, key, Box::new(rng)), stream: None }
+    }
+
+    /// Its records go over `stream`; a capture of that may show what is inside.
+    pub fn over(self, stream: &Stream) -> Encryptor {
+        Encryptor { stream: Some(stream.clone()), ..self }
     }
 
     /// Adds a record that holds `payload`, kind · body, to what `frames` is to write.
@@ -114,7 +125,11 @@ impl Encryptor {
         logging::frame(frames.peer(), "-> within", payload);
         frames.push_with(frame::RECORD, |body| {
             self.body(payload, body).map_err(|bad| io::Error::other(frame::Error::from(bad)))
-        })
+        })?;
+        if let Some(flow) = self.stream.as_ref().and_then(Stream::flow) {
+            flow.inside(Side::Local, payload);
+        }
+        Ok(())
     }
 
     /// Writes the record that ends this direction, where an end can be protected.
@@ -172,12 +187,14 @@ impl Decryptor {
     }
 
     fn with(direction: Direction) -> Decryptor {
-        Decryptor { direction, peer: String::new(), plaintext: Vec::new(), closed: false }
+        let (peer, stream) = (String::new(), None);
+        Decryptor { direction, peer, stream, plaintext: Vec::new(), closed: false }
     }
 
-    /// Its frames are in the log as those of `peer`.
-    pub fn of(self, peer: impl ToString) -> Decryptor {
-        Decryptor { peer: peer.to_string(), ..self }
+    /// Its records come over `stream`: they are in the log as the peer's, and a capture may show what
+    /// is inside.
+    pub fn over(self, stream: &Stream) -> Decryptor {
+        Decryptor { peer: stream.peer().to_string(), stream: Some(stream.clone()), ..self }
     }
 
     /// What came next: the frame within a record, or what the end of the stream means.
@@ -211,6 +228,9 @@ impl Decryptor {
         };
         let plaintext = self.plaintext.get(..length).unwrap_or_default();
         logging::frame(&self.peer, "<- within", plaintext);
+        if let Some(flow) = self.stream.as_ref().and_then(Stream::flow) {
+            flow.inside(Side::Remote, plaintext);
+        }
         match plaintext.split_first() {
             None => Err(BadRecord::TooShort.into()),
             Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm(_)) => {

@@ -19,12 +19,14 @@ use zeroize::Zeroizing;
 
 use crate::crypto::CipherState;
 use crate::crypto::Decryptor;
+use crate::crypto::Encryptor;
 use crate::crypto::Handshake;
 use crate::crypto::KeyLog;
 use crate::crypto::Secret;
 use crate::crypto::schedule::fingerprint;
 use crate::crypto::unauthenticated::Receiving;
 use crate::crypto::unauthenticated::Sending;
+use crate::stream::Stream;
 
 /// What the keys of both directions are called in a key log.
 const LABELS: [&str; 2] = ["CHAT5_C2S", "CHAT5_S2C"];
@@ -132,8 +134,8 @@ impl Session {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn log_keys(&self, keylog: &KeyLog) -> io::Result<()> {
-        keylog.write_as(LABELS, &self.e_c, [&self.client, &self.server])
+    pub fn log_keys(&self, keylog: &KeyLog, stream: &Stream) -> io::Result<()> {
+        keylog.write_as(LABELS, &self.e_c, [&self.client, &self.server], stream.flow())
     }
 
     /// The halves of a client's connection.
@@ -149,9 +151,10 @@ impl Session {
 
 /// With a key for what is sent, and one for what is received.
 fn halves(handshake: Handshake, ours: &Secret, theirs: &Secret) -> (Sending, Receiving) {
-    let decryptor = Decryptor::from(CipherState::rekeying(theirs));
-    let receiving = (handshake.reader, decryptor.of(handshake.writer.peer()));
-    ((handshake.writer, CipherState::rekeying(ours).into()), receiving)
+    let stream = handshake.writer.stream().clone();
+    let encryptor = Encryptor::from(CipherState::rekeying(ours)).over(&stream);
+    let decryptor = Decryptor::from(CipherState::rekeying(theirs)).over(&stream);
+    ((handshake.writer, encryptor), (handshake.reader, decryptor))
 }
 
 impl Display for Session {

@@ -1,4 +1,6 @@
 use std::fs;
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
 use std::thread;
 
 use clap::ValueEnum;
@@ -29,6 +31,12 @@ fn sessions() -> Vec<(Session, String)> {
     sessions.collect()
 }
 
+/// A connection of which there is no capture.
+fn stream() -> Stream {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    Stream::connect(&[listener.local_addr().unwrap()], None).unwrap()
+}
+
 #[test]
 fn the_lines_are_those_of_another_implementation_and_nothing_else() {
     let folder = TempDir::new().unwrap();
@@ -36,7 +44,7 @@ fn the_lines_are_those_of_another_implementation_and_nothing_else() {
         let path = folder.path().join(at.to_string());
         let keylog = KeyLog::append(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "", "before there is a session");
-        keylog.write(&session).unwrap();
+        keylog.write(&session, &stream()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), lines);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
@@ -50,10 +58,10 @@ fn sessions_are_appended_to_what_is_there() {
     fs::write(&path, "# from yesterday\n").unwrap();
     let sessions = sessions();
     let first = KeyLog::append(&path).unwrap();
-    first.write(&sessions[0].0).unwrap();
-    first.clone().write(&sessions[1].0).unwrap();
-    KeyLog::append(&path).unwrap().write(&sessions[2].0).unwrap();
-    first.write(&sessions[3].0).unwrap();
+    first.write(&sessions[0].0, &stream()).unwrap();
+    first.clone().write(&sessions[1].0, &stream()).unwrap();
+    KeyLog::append(&path).unwrap().write(&sessions[2].0, &stream()).unwrap();
+    first.write(&sessions[3].0, &stream()).unwrap();
     let expected = sessions.iter().map(|(_, lines)| lines.as_str()).collect::<String>();
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("# from yesterday\n{expected}"));
 }
@@ -67,7 +75,7 @@ fn a_new_file_is_for_its_owner_alone_and_one_that_others_may_read_is_refused() {
     let folder = TempDir::new().unwrap();
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let new = folder.path().join("new");
-    KeyLog::append(&new).unwrap().write(&sessions()[0].0).unwrap();
+    KeyLog::append(&new).unwrap().write(&sessions()[0].0, &stream()).unwrap();
     assert_eq!(mode(&new), 0o600);
     let old = folder.path().join("old");
     fs::write(&old, "").unwrap();
@@ -79,7 +87,7 @@ fn a_new_file_is_for_its_owner_alone_and_one_that_others_may_read_is_refused() {
         assert_eq!(mode(&old), others);
     }
     fs::set_permissions(&old, Permissions::from_mode(0o600)).unwrap();
-    KeyLog::append(&old).unwrap().write(&sessions()[0].0).unwrap();
+    KeyLog::append(&old).unwrap().write(&sessions()[0].0, &stream()).unwrap();
 }
 
 #[test]
@@ -97,7 +105,7 @@ fn lines_of_many_threads_and_programs_stay_whole() {
             scope.spawn(move || {
                 let sessions = sessions();
                 for at in 0..EACH {
-                    keylog.write(&sessions[at % 4].0).unwrap();
+                    keylog.write(&sessions[at % 4].0, &stream()).unwrap();
                 }
             });
         }
@@ -126,9 +134,9 @@ fn a_session_is_one_write() {
 
     let (written, seen) = UnixDatagram::pair().unwrap();
     let file = File::from(OwnedFd::from(written));
-    let keylog = KeyLog(Some(Arc::new(Mutex::new(file))));
+    let keylog = KeyLog { file: Some(Arc::new(Mutex::new(file))), ..KeyLog::default() };
     for (session, lines) in sessions() {
-        keylog.write(&session).unwrap();
+        keylog.write(&session, &stream()).unwrap();
         let mut buffer = [0; 1000];
         let length = seen.recv(&mut buffer).unwrap();
         assert_eq!(buffer[..length], *lines.as_bytes());
@@ -137,8 +145,8 @@ fn a_session_is_one_write() {
 
 #[test]
 fn nothing_is_written_unasked() {
-    KeyLog::default().write(&sessions()[0].0).unwrap();
-    assert!(KeyLog::default().0.is_none());
+    KeyLog::default().write(&sessions()[0].0, &stream()).unwrap();
+    assert!(KeyLog::default().file.is_none());
 }
 
 #[test]
@@ -148,6 +156,9 @@ fn a_file_that_cannot_be_written_is_an_error() {
     assert!(KeyLog::append(&folder.path().join("missing/log")).is_err());
     if cfg!(target_os = "linux") {
         let full = KeyLog::append(Path::new("/dev/full")).unwrap();
-        assert_eq!(full.write(&sessions()[0].0).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            full.write(&sessions()[0].0, &stream()).unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
     }
 }

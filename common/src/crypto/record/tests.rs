@@ -422,7 +422,7 @@ fn a_direction_that_rekeys_has_records_of_gcm_and_a_sealed_end() {
     let key = Secret::from(KEY);
     let boundary = (1 << 20) - 1;
     let mut encryptor = Encryptor::from(CipherState::rekeying(&key).at(boundary));
-    let mut decryptor = Decryptor::from(CipherState::rekeying(&key).at(boundary)).of("alice");
+    let mut decryptor = Decryptor::from(CipherState::rekeying(&key).at(boundary));
     let records = bodies(&mut encryptor, &[b"\x10one", b"\x10two"]);
     let (mut one_key, _) = at(&key, boundary);
     let same_key = bodies(&mut one_key, &[b"\x10one", b"\x10two"]);
