@@ -43,7 +43,7 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
     // <- with --kex rsa2048-client: the secret, encrypted to share_c
 
     let session = handshake.derive(suite, private, &share_s)?;
-    settings.keylog.write(&session, stream)?;
+    settings.keylog.write(&session, stream.flow())?;
     logging::say(session.banner());
     let records = crypto::Encryptor::new(suite.cipher, &session.client, handshake.ivs());
     let sender = Sender { frames: handshake.writer, records: records.over(stream) };
@@ -65,7 +65,7 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     // -> with --kex rsa2048-client: the secret, encrypted to share_c
 
     let session = handshake.derive(suite, private, &share_c)?;
-    settings.keylog.write(&session, stream)?;
+    settings.keylog.write(&session, stream.flow())?;
     log::info!("{}: {session}", stream.peer());
     let records = crypto::Encryptor::new(suite.cipher, &session.server, handshake.ivs());
     let sender = Sender { frames: handshake.writer, records: records.over(stream) };

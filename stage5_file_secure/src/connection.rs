@@ -80,7 +80,7 @@ pub fn connect(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver
     // With another key than it has to have it ends here, before anything was said.
     let verdict = client.server.check(&key)?;
 
-    session.log_keys(&client.keylog, stream)?;
+    session.log_keys(&client.keylog, stream.flow())?;
     logging::say(&session);
     logging::say(key::said(&key, verdict == Verdict::Known, client.login.user().is_some()));
     let (mut sender, mut receiver, _) = halves(session.of_client(handshake));
@@ -146,7 +146,7 @@ pub fn accept(stream: &Stream, settings: &Settings) -> Result<(Sender, Receiver,
     let (answer, session) = answered.inspect_err(|error| handshake.refuse(error))?;
     handshake.send(&answer)?;
 
-    session.log_keys(&server.keylog, stream)?;
+    session.log_keys(&server.keylog, stream.flow())?;
     log::info!("{}: {session}", stream.peer());
     let (mut sender, mut receiver, _) = halves(session.of_server(handshake));
     // <- welcome

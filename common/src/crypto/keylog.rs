@@ -25,7 +25,6 @@ use crate::crypto::Secret;
 use crate::crypto::hex;
 use crate::crypto::schedule::Session;
 use crate::pcap::Flow;
-use crate::stream::Stream;
 
 /// Where session keys are written, if anywhere; clones write to the same file.
 #[derive(Clone, Default)]
@@ -53,17 +52,18 @@ impl KeyLog {
         Ok(KeyLog { file: Some(Arc::new(Mutex::new(file))), ..KeyLog::default() })
     }
 
-    /// Writes the keys of a session over `stream`, before anything is encrypted with them.
+    /// Writes the keys of a session, before anything is encrypted with them; `flow` is its connection
+    /// in a capture that is being made, if there is one.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, session: &Session, stream: &Stream) -> io::Result<()> {
+    pub fn write(&self, session: &Session, flow: Option<&Flow>) -> io::Result<()> {
         let keys = [&session.client, &session.server];
-        self.write_as(["CHAT2_C2S", "CHAT2_S2C"], &session.random_c, keys, stream.flow())
+        self.write_as(["CHAT2_C2S", "CHAT2_S2C"], &session.random_c, keys, flow)
     }
 
     /// Writes two keys of a session: under these labels, and with 32 bytes by which a reader finds
-    /// it in a capture; `flow` is the connection in a capture that is being made, if there is one.
+    /// it in a capture; `flow` as in [`KeyLog::write`].
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -26,7 +26,7 @@ use crate::crypto::Secret;
 use crate::crypto::schedule::fingerprint;
 use crate::crypto::unauthenticated::Receiving;
 use crate::crypto::unauthenticated::Sending;
-use crate::stream::Stream;
+use crate::pcap::Flow;
 
 /// What the keys of both directions are called in a key log.
 const LABELS: [&str; 2] = ["CHAT5_C2S", "CHAT5_S2C"];
@@ -134,8 +134,8 @@ impl Session {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn log_keys(&self, keylog: &KeyLog, stream: &Stream) -> io::Result<()> {
-        keylog.write_as(LABELS, &self.e_c, [&self.client, &self.server], stream.flow())
+    pub fn log_keys(&self, keylog: &KeyLog, flow: Option<&Flow>) -> io::Result<()> {
+        keylog.write_as(LABELS, &self.e_c, [&self.client, &self.server], flow)
     }
 
     /// The halves of a client's connection.

@@ -37,7 +37,7 @@ pub fn connect(
     let (private, share_c) = Private::answer(suite.kex, &share_s, &mut handshake.rng)?;
     handshake.send(&share_c)?;
     let session = handshake.derive(suite, private, &share_s)?;
-    settings.keylog.write(&session, handshake.writer.stream())?;
+    settings.keylog.write(&session, handshake.writer.stream().flow())?;
     logging::say(session.banner());
     logging::say(WARNING);
     Ok(halves(handshake, &session, [&session.client, &session.server]))
@@ -56,7 +56,7 @@ pub fn accept(
     handshake.answer_hello(suite, &share_s)?;
     let share_c = handshake.receive()?;
     let session = handshake.derive(suite, private, &share_c)?;
-    settings.keylog.write(&session, handshake.writer.stream())?;
+    settings.keylog.write(&session, handshake.writer.stream().flow())?;
     log::info!("{}: {session}", handshake.writer.peer());
     Ok(halves(handshake, &session, [&session.server, &session.client]))
 }

@@ -1,6 +1,4 @@
 use std::fs;
-use std::net::Ipv4Addr;
-use std::net::TcpListener;
 use std::thread;
 
 use clap::ValueEnum;
@@ -31,12 +29,6 @@ fn sessions() -> Vec<(Session, String)> {
     sessions.collect()
 }
 
-/// A connection of which there is no capture.
-fn stream() -> Stream {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    Stream::connect(&[listener.local_addr().unwrap()], None).unwrap()
-}
-
 #[test]
 fn the_lines_are_those_of_another_implementation_and_nothing_else() {
     let folder = TempDir::new().unwrap();
@@ -44,7 +36,7 @@ fn the_lines_are_those_of_another_implementation_and_nothing_else() {
         let path = folder.path().join(at.to_string());
         let keylog = KeyLog::append(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "", "before there is a session");
-        keylog.write(&session, &stream()).unwrap();
+        keylog.write(&session, None).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), lines);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
@@ -58,10 +50,10 @@ fn sessions_are_appended_to_what_is_there() {
     fs::write(&path, "# from yesterday\n").unwrap();
     let sessions = sessions();
     let first = KeyLog::append(&path).unwrap();
-    first.write(&sessions[0].0, &stream()).unwrap();
-    first.clone().write(&sessions[1].0, &stream()).unwrap();
-    KeyLog::append(&path).unwrap().write(&sessions[2].0, &stream()).unwrap();
-    first.write(&sessions[3].0, &stream()).unwrap();
+    first.write(&sessions[0].0, None).unwrap();
+    first.clone().write(&sessions[1].0, None).unwrap();
+    KeyLog::append(&path).unwrap().write(&sessions[2].0, None).unwrap();
+    first.write(&sessions[3].0, None).unwrap();
     let expected = sessions.iter().map(|(_, lines)| lines.as_str()).collect::<String>();
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("# from yesterday\n{expected}"));
 }
@@ -75,7 +67,7 @@ fn a_new_file_is_for_its_owner_alone_and_one_that_others_may_read_is_refused() {
     let folder = TempDir::new().unwrap();
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let new = folder.path().join("new");
-    KeyLog::append(&new).unwrap().write(&sessions()[0].0, &stream()).unwrap();
+    KeyLog::append(&new).unwrap().write(&sessions()[0].0, None).unwrap();
     assert_eq!(mode(&new), 0o600);
     let old = folder.path().join("old");
     fs::write(&old, "").unwrap();
@@ -87,7 +79,7 @@ fn a_new_file_is_for_its_owner_alone_and_one_that_others_may_read_is_refused() {
         assert_eq!(mode(&old), others);
     }
     fs::set_permissions(&old, Permissions::from_mode(0o600)).unwrap();
-    KeyLog::append(&old).unwrap().write(&sessions()[0].0, &stream()).unwrap();
+    KeyLog::append(&old).unwrap().write(&sessions()[0].0, None).unwrap();
 }
 
 #[test]
@@ -105,7 +97,7 @@ fn lines_of_many_threads_and_programs_stay_whole() {
             scope.spawn(move || {
                 let sessions = sessions();
                 for at in 0..EACH {
-                    keylog.write(&sessions[at % 4].0, &stream()).unwrap();
+                    keylog.write(&sessions[at % 4].0, None).unwrap();
                 }
             });
         }
@@ -136,7 +128,7 @@ fn a_session_is_one_write() {
     let file = File::from(OwnedFd::from(written));
     let keylog = KeyLog { file: Some(Arc::new(Mutex::new(file))), ..KeyLog::default() };
     for (session, lines) in sessions() {
-        keylog.write(&session, &stream()).unwrap();
+        keylog.write(&session, None).unwrap();
         let mut buffer = [0; 1000];
         let length = seen.recv(&mut buffer).unwrap();
         assert_eq!(buffer[..length], *lines.as_bytes());
@@ -145,7 +137,7 @@ fn a_session_is_one_write() {
 
 #[test]
 fn nothing_is_written_unasked() {
-    KeyLog::default().write(&sessions()[0].0, &stream()).unwrap();
+    KeyLog::default().write(&sessions()[0].0, None).unwrap();
     assert!(KeyLog::default().file.is_none());
 }
 
@@ -157,7 +149,7 @@ fn a_file_that_cannot_be_written_is_an_error() {
     if cfg!(target_os = "linux") {
         let full = KeyLog::append(Path::new("/dev/full")).unwrap();
         assert_eq!(
-            full.write(&sessions()[0].0, &stream()).unwrap_err().kind(),
+            full.write(&sessions()[0].0, None).unwrap_err().kind(),
             io::ErrorKind::StorageFull
         );
     }

@@ -203,7 +203,7 @@ fn keys(session: &Session) -> ([u8; 32], [u8; 32], &str) {
 fn keylog(session: &Session) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("keys");
-    KeyLog::append(&path).expect("a file").write(session).expect("two lines");
+    KeyLog::append(&path).expect("a file").write(session, None).expect("two lines");
     fs::read_to_string(path).expect("two lines")
 }
 
