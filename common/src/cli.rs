@@ -47,11 +47,12 @@ const MAX_FILE: files::Size = files::Size(16 << 30);
 pub fn parse<C: Parser>() -> C {
     let mut command = with_address(C::command());
     let matches = command.get_matches_mut();
-    if let Some((_, chosen)) = matches.subcommand()
+    if let Some((name, chosen)) = matches.subcommand()
         && let Some(option) = without_capture(chosen)
+        && let Some(subcommand) = command.find_subcommand_mut(name)
     {
-        let text = format!("{option} says what a capture holds: it takes --pcap FILE as well");
-        command.error(ErrorKind::MissingRequiredArgument, text).exit();
+        let text = format!("{option} says what is in a capture, and needs one: add --pcap FILE");
+        subcommand.error(ErrorKind::MissingRequiredArgument, text).exit();
     }
     C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
