@@ -10,6 +10,13 @@ suite::encrypted_suite!(crate::driver::Cfb);
 suite::secret_suite!(crate::driver::Cfb);
 
 mod cfb {
+    suite::tests!(
+        crate::driver::Cfb,
+        inside {
+            #[cfg(unix)]
+            what_was_inside_is_captured_on_request
+        }
+    );
     suite::chat_suite!(crate::driver::Cfb);
     suite::slow_suite!(crate::driver::Cfb);
     suite::limits_suite!(crate::driver::Cfb);
@@ -22,6 +29,13 @@ mod cfb {
 
 /// What cannot depend on the cipher is tested with the default alone.
 mod gcm {
+    suite::tests!(
+        crate::driver::Gcm,
+        inside {
+            #[cfg(unix)]
+            what_was_inside_is_captured_on_request
+        }
+    );
     suite::chat_suite!(crate::driver::Gcm);
     suite::hostile_suite!(crate::driver::Gcm);
     suite::exhaustion_suite!(crate::driver::Gcm);

@@ -32,6 +32,13 @@ suite::tests!(crate::driver::Any, encrypted {
 suite::secret_suite!(crate::driver::Noise);
 
 mod noise_nx {
+    suite::tests!(
+        crate::driver::Noise,
+        inside {
+            #[cfg(unix)]
+            what_was_inside_is_captured_on_request
+        }
+    );
     suite::chat_suite!(crate::driver::Noise);
     suite::slow_suite!(crate::driver::Noise);
     suite::limits_suite!(crate::driver::Noise);

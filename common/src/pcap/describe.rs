@@ -8,8 +8,9 @@
 //! ```
 //!
 //! It follows both directions from their beginning, as far as that takes to know what a byte belongs
-//! to, and keeps no more of a frame than its first bytes. Keys it does not know, and reads nothing
-//! that is encrypted.
+//! to, and keeps no more of a frame than its first bytes. It knows no keys, and what is inside records
+//! only where the capture shows that, too: otherwise it says no more than anybody can see on the wire.
+//! So it is the client's name that is said where it is in the capture, and else `client`.
 
 use std::fmt::Write;
 
@@ -126,11 +127,6 @@ impl Direction {
 }
 
 impl Talk {
-    /// What the client is called from now on.
-    pub fn client_is(&mut self, name: &Name) {
-        self.client = Some(name.clone());
-    }
-
     /// What a segment is: a comment for each frame that it has anything of, or one for what TCP
     /// alone has to do with.
     pub fn segment(
@@ -362,7 +358,7 @@ fn quoted(body: &[u8], length: usize) -> String {
 }
 
 /// The name in a client's first message.
-pub fn name_in_hello(frame: Frame<'_>) -> Option<Name> {
+fn name_in_hello(frame: Frame<'_>) -> Option<Name> {
     match message::decode(frame) {
         Ok(Request::Hello { name, .. }) => name.parse().ok(),
         _ => None,

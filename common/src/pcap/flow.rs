@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use etherparse::PacketBuilder;
@@ -23,12 +21,8 @@ use super::Capture;
 use super::Interface;
 use super::Progress;
 use super::count;
-use super::describe;
 use super::describe::Talk;
 use super::lock;
-use crate::frame;
-use crate::frame::Frame;
-use crate::name::Name;
 
 /// Maximum segment size: what a 16-bit length leaves beside the headers of IPv4 (20 bytes; the
 /// length of IPv6 leaves its own header out) and of TCP (20 bytes). A write rarely needs a second.
@@ -76,8 +70,6 @@ pub struct Flow {
     wire: Conversation,
     /// What was inside its records, if that is to be seen.
     plaintext: OnceLock<Conversation>,
-    /// Whether the client's first message, in which it says its name, has been seen inside a record.
-    has_name: AtomicBool,
     talk: Arc<Mutex<Talk>>,
 }
 
@@ -94,17 +86,8 @@ struct Ends {
     local: End,
     remote: End,
     reset: bool,
-    /// For the comments of the next packet.
-    notes: Vec<Note>,
-}
-
-/// What the comments of a packet are to know or to say.
-#[derive(Debug)]
-pub enum Note {
-    /// What the client is called.
-    Name(Name),
-    /// A line of a key log.
-    Key(String),
+    /// Lines of a key log, for comments of the next packet.
+    keys: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +106,7 @@ impl End {
 
 impl Ends {
     fn new(local: End, remote: End) -> Ends {
-        Ends { local, remote, reset: false, notes: Vec::new() }
+        Ends { local, remote, reset: false, keys: Vec::new() }
     }
 
     /// The side itself, then its peer.
@@ -145,7 +128,6 @@ impl Flow {
             opener,
             wire,
             plaintext: OnceLock::new(),
-            has_name: AtomicBool::new(false),
             talk: Arc::default(),
         };
         flow.open(&flow.wire);
@@ -168,19 +150,12 @@ impl Flow {
     }
 
     /// kind · body of a frame that was inside a record that `from` sent, in the order of records.
-    /// It is written where [`Flow::show_plaintext`] was called; and it is looked at for a name.
+    /// It is written where [`Flow::show_plaintext`] was called, and forgotten elsewhere.
     pub fn inside(&self, from: Side, payload: &[u8]) {
         if let Some(plaintext) = self.plaintext.get() {
             let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             let frame = [&length.to_be_bytes(), payload].concat();
             self.data_in(plaintext, from, &frame);
-        }
-        if from == self.opener
-            && let Some((&kind @ frame::MESSAGE, body)) = payload.split_first()
-            && !self.has_name.swap(true, Ordering::Relaxed)
-            && let Some(name) = describe::name_in_hello(Frame { kind, body })
-        {
-            self.note(Note::Name(name));
         }
     }
 
@@ -214,12 +189,8 @@ impl Flow {
 
     /// Lines of a key log, as comments of the connection's next packet.
     pub fn show_keys(&self, lines: &str) {
-        lines.lines().for_each(|line| self.note(Note::Key(line.to_owned())));
-    }
-
-    fn note(&self, note: Note) {
-        if let Some(burst) = &mut self.burst(&self.wire, 0, 0) {
-            burst.ends.notes.push(note);
+        if let Some(mut burst) = self.burst(&self.wire, 0, 0) {
+            burst.ends.keys.extend(lines.lines().map(str::to_owned));
         }
     }
 
@@ -302,7 +273,7 @@ impl Burst<'_> {
     /// Queues a segment with ACK and whatever else `flags` sets.
     fn segment(&mut self, from: Side, payload: &[u8], flags: impl FnOnce(&mut TcpHeader)) {
         let is_clients = from == self.flow.opener;
-        let notes = mem::take(&mut self.ends.notes);
+        let keys = mem::take(&mut self.ends.keys);
         let (source, destination) = self.ends.seen_from(from);
         let (from, to) = (source.address, destination.address);
         let mut tcp = TcpHeader::new(from.port(), to.port(), source.next, WINDOW);
@@ -331,7 +302,7 @@ impl Burst<'_> {
             payload: payload.to_vec(),
             talk: Arc::clone(&self.flow.talk),
             is_clients,
-            notes,
+            keys,
         };
         self.progress.accepted += segment.cost();
         // Fails only when the writing thread is gone, and then so is the capture.
@@ -351,7 +322,7 @@ pub(super) struct Segment {
     /// Locked by the writing thread alone.
     talk: Arc<Mutex<Talk>>,
     is_clients: bool,
-    notes: Vec<Note>,
+    keys: Vec<String>,
 }
 
 impl Segment {
@@ -377,15 +348,8 @@ impl Segment {
     /// What it is, in plain words. Segments of a connection have to come in order.
     pub(super) fn comments(&mut self) -> Vec<String> {
         let mut talk = lock(&self.talk);
-        let mut keys = Vec::new();
-        for note in mem::take(&mut self.notes) {
-            match note {
-                Note::Name(name) => talk.client_is(&name),
-                Note::Key(line) => keys.push(line),
-            }
-        }
         let mut comments = talk.segment(self.interface, self.is_clients, &self.tcp, &self.payload);
-        comments.extend(keys);
+        comments.append(&mut self.keys);
         comments
     }
 }

@@ -31,7 +31,7 @@ const ORDINARY: [&str; 2] =
 type Streams = BTreeMap<(usize, usize), Vec<u8>>;
 
 /// Whether tshark is there; where it has to be (in CI) its absence is a failure.
-fn has_tshark() -> bool {
+pub(crate) fn has_tshark() -> bool {
     let found = Command::new("tshark").arg("--version").output().is_ok();
     assert!(found || env::var_os("CI").is_none(), "tshark has to be installed in CI");
     if !found {
@@ -51,7 +51,7 @@ fn try_tshark(file: &Path, args: &[&str]) -> Result<Vec<String>, String> {
     Ok(String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect())
 }
 
-fn tshark(file: &Path, args: &[&str]) -> Vec<String> {
+pub(crate) fn tshark(file: &Path, args: &[&str]) -> Vec<String> {
     try_tshark(file, args).expect("a whole capture")
 }
 
