@@ -90,9 +90,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         cli.crypto.none_for_a_tour()?;
         return tour::run(cli.step);
     };
-    let (crypto, is_unauthenticated) = (cli.crypto.settings()?, cli.crypto.is_suite_chosen());
+    let is_unauthenticated = cli.crypto.is_suite_chosen();
     match mode {
         Mode::Server { args, entry } => {
+            let crypto = cli.crypto.settings()?;
             entry.excludes(is_unauthenticated);
             let settings = match is_unauthenticated {
                 true => Settings::Unauthenticated(crypto),
@@ -109,6 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             })
         }
         Mode::Client { mut args, login } => {
+            let crypto = cli.crypto.settings()?;
             login.excludes(is_unauthenticated, args.name());
             let (file, pinned) = (login.known_servers(), login.server_key());
             let address = args.server(env!("CARGO_PKG_NAME"))?;

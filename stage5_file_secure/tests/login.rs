@@ -310,6 +310,17 @@ fn accounts_change_while_the_server_runs() {
 }
 
 #[test]
+fn a_command_about_accounts_has_no_session_whose_keys_it_could_log() {
+    let place = Place::new();
+    let (file, keys) = (place.password("alice's password"), place.path("keys"));
+    let mut command = place.command(&["adduser", "alice"], None);
+    command.arg("--users").arg(place.path("users")).args(["--password-file", &file]);
+    let (code, lines, stderr) = Program::start_command(command.env("CHATKEYLOG", &keys)).end();
+    assert_eq!((code, lines.len(), stderr.as_str()), (Some(0), 1, ""));
+    assert!(!keys.exists());
+}
+
+#[test]
 fn known_servers_missing_and_empty() {
     let place = Place::with_accounts(&["alice"]);
     let server = place.server_of_accounts();
