@@ -21,6 +21,8 @@ use std::process::Command;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::Once;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::sync::mpsc::channel;
@@ -122,6 +124,101 @@ fn over_ipv6_this_side_opens_and_closes_first() {
     assert_eq!(rows, expected);
     assert_eq!(expert(&file, "").unwrap(), CLOSED);
     assert_eq!(fields(&file, &["tcp.checksum.status"]).unwrap(), vec![vec!["1"]; 11]);
+}
+
+#[test]
+fn what_was_inside_is_a_conversation_of_its_own_with_the_same_end() {
+    let ends = [Local, Remote].map(|end| {
+        recorded(|capture| {
+            let local = SocketAddr::from(([198, 51, 100, 1], LOCAL_PORT));
+            let remote = SocketAddr::from(([198, 51, 100, 2], REMOTE_PORT));
+            let flow = capture.flow(local, remote, Local);
+            flow.inside(Local, b"too early");
+            flow.show_keys("KEY one\nKEY two\n");
+            flow.show_plaintext();
+            flow.show_plaintext();
+            flow.inside(Local, b"\x10{}");
+            flow.data(Local, b"\0\0\0\x01\x21");
+            flow.inside(Remote, b"\x12");
+            flow.fin(Local);
+            flow.inside(Local, b"too late");
+            match end {
+                Local => flow.fin(Remote),
+                Remote => flow.reset(Remote),
+            }
+        })
+    });
+    let names = ["frame.interface_name", "tcp.stream", "frame.comment"];
+    for (file, last) in ends.iter().zip(["AF", "AR"]) {
+        let Some(rows) = rows(file, "ip") else { return };
+        let mut expected = vec![
+            "wire 198.51.100.1 4000 S seq 0 ack 0 len 0".to_owned(),
+            "wire 198.51.100.2 4001 AS seq 0 ack 1 len 0".to_owned(),
+            "wire 198.51.100.1 4000 A seq 1 ack 1 len 0".to_owned(),
+            // The keys wait for a packet on the wire.
+            "plaintext 198.51.100.1 4000 S seq 0 ack 0 len 0".to_owned(),
+            "plaintext 192.0.2.1 4001 AS seq 0 ack 1 len 0".to_owned(),
+            "plaintext 198.51.100.1 4000 A seq 1 ack 1 len 0".to_owned(),
+            "plaintext 198.51.100.1 4000 AP seq 1 ack 1 len 7".to_owned(),
+            "plaintext 192.0.2.1 4001 A seq 1 ack 8 len 0".to_owned(),
+            "wire KEY one KEY two 198.51.100.1 4000 AP seq 1 ack 1 len 5".to_owned(),
+            "wire 198.51.100.2 4001 A seq 1 ack 6 len 0".to_owned(),
+            "plaintext 192.0.2.1 4001 AP seq 1 ack 8 len 5".to_owned(),
+            "plaintext 198.51.100.1 4000 A seq 8 ack 6 len 0".to_owned(),
+            "wire 198.51.100.1 4000 AF seq 6 ack 1 len 0".to_owned(),
+            "wire 198.51.100.2 4001 A seq 1 ack 7 len 0".to_owned(),
+            "plaintext 198.51.100.1 4000 AF seq 8 ack 6 len 0".to_owned(),
+            "plaintext 192.0.2.1 4001 A seq 6 ack 9 len 0".to_owned(),
+        ];
+        for (side, seq, ack) in [("wire 198.51.100.2", 1, 7), ("plaintext 192.0.2.1", 6, 9)] {
+            expected.push(format!("{side} 4001 {last} seq {seq} ack {ack} len 0"));
+            if last == "AF" {
+                let interface = side.split(' ').next().unwrap();
+                let (seq, ack) = (ack, seq + 1);
+                expected.push(format!("{interface} 198.51.100.1 4000 A seq {seq} ack {ack} len 0"));
+            }
+        }
+        let more = fields(file, &names).unwrap();
+        let rows = rows.iter().zip(&more).map(|(row, more)| {
+            let keys = more[2].split(',').filter(|comment| comment.starts_with("KEY "));
+            let words = [more[0].as_str()].into_iter().chain(keys).collect::<Vec<_>>();
+            assert_eq!(more[1], if words[0] == "wire" { "0" } else { "1" });
+            format!("{} {row}", words.join(" "))
+        });
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_reproducible_capture_has_the_time_that_it_is_given_and_says_what_it_is() {
+    let captured = [(); 2].map(|()| {
+        let file = NamedTempFile::new().unwrap();
+        let seconds = AtomicU64::new(1_000_000_000);
+        let clock = move || UNIX_EPOCH + Duration::from_secs(seconds.fetch_add(1, Relaxed));
+        let capture = Capture::reproducible(file.reopen().unwrap(), "not real", clock).unwrap();
+        let flow = v4(&capture, Local);
+        flow.data(Local, b"hello");
+        capture.finish();
+        file
+    });
+    let [first, second] = captured.each_ref().map(|file| fs::read(file.path()).unwrap());
+    assert!(first == second);
+    assert!(first.windows(8).any(|window| window == b"not real"));
+    let names = ["frame.time_epoch", "tcp.seq_raw", "tcp.ack_raw"];
+    let Some(rows) = fields(&captured[0], &names) else { return };
+    // Time goes on with each call; the numbers are the ports, shifted by 16 bits.
+    let [first, second] = ["1000000000.000000000", "1000000001.000000000"];
+    let [local, remote] = [262_144_000_u32, 262_209_536];
+    let expected = [
+        (first, local, 0),
+        (first, remote, local + 1),
+        (first, local + 1, remote + 1),
+        (second, local + 1, remote + 1),
+        (second, remote + 1, local + 6),
+    ];
+    let expected =
+        expected.map(|(time, seq, ack)| [time.to_owned(), seq.to_string(), ack.to_string()]);
+    assert_eq!(rows, expected);
 }
 
 #[test]
