@@ -162,28 +162,22 @@ impl Flow {
     /// From now on what is inside records is written too, in a conversation of its own on the
     /// interface `plaintext`.
     pub fn show_plaintext(&self) {
-        let open = || {
-            let instead = |end: End| {
-                let ip: IpAddr = match end.address.ip().to_canonical() {
-                    IpAddr::V4(_) => NOBODY_V4.into(),
-                    IpAddr::V6(_) => NOBODY_V6.into(),
-                };
-                SocketAddr::new(ip, end.address.port())
-            };
-            let (mut local, mut remote) = {
-                let ends = lock(&self.wire.ends);
-                (ends.local, ends.remote)
-            };
-            let server = match self.opener {
-                Side::Local => &mut remote,
-                Side::Remote => &mut local,
-            };
-            server.address = instead(*server);
-            let ends = Mutex::new(Ends::new(local, remote));
-            Conversation { interface: Interface::Plaintext, ends }
+        let Some(burst) = self.burst(&self.wire, 0, 0) else { return };
+        let (mut local, mut remote) = (burst.ends.local, burst.ends.remote);
+        drop(burst);
+        let server = match self.opener {
+            Side::Local => &mut remote.address,
+            Side::Remote => &mut local.address,
         };
-        if self.plaintext.get().is_none() {
-            self.open(self.plaintext.get_or_init(open));
+        server.set_ip(match server.ip().to_canonical() {
+            IpAddr::V4(_) => NOBODY_V4.into(),
+            IpAddr::V6(_) => NOBODY_V6.into(),
+        });
+        let ends = Mutex::new(Ends::new(local, remote));
+        let plaintext = Conversation { interface: Interface::Plaintext, ends };
+        // The first call counts.
+        if self.plaintext.set(plaintext).is_ok() {
+            self.plaintext.get().into_iter().for_each(|plaintext| self.open(plaintext));
         }
     }
 
