@@ -596,6 +596,22 @@ impl Guide {
         )
     }
 
+    /// The file of keys beside the capture, and what Wireshark can do with it.
+    ///
+    /// # Errors
+    /// As [`Guide::step`].
+    pub fn keys(&mut self, name: &str) -> io::Result<()> {
+        let (file, keys) = (self.file.display().to_string(), self.beside(name));
+        self.say(&format!(
+            "Beside it, in {name}, are its sessions' keys: who has both reads everything. In the \
+             folder of this workspace, Wireshark shows you how:"
+        ))?;
+        self.copy(format_args!(
+            "wireshark -X lua_script:docs/wireshark/chat5.lua -o chat5.keylog:{} {file}",
+            keys.display()
+        ))
+    }
+
     /// How the tour ended: an audience that left early is no failure. What nobody was told about
     /// is removed.
     ///

@@ -234,7 +234,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     let _ = server.join();
     guide.silence()?;
     guide.farewell(&["alice", "bob"], &[], PRIVATE, false)?;
-    guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
+    guide.keys("keys.log")?;
     Ok(())
 }
 

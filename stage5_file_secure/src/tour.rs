@@ -337,7 +337,7 @@ fn files_without_authentication(guide: &mut Guide) -> Result<()> {
         "The meeting",
         false,
     )?;
-    guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
+    guide.keys("keys.log")?;
     Ok(())
 }
 
