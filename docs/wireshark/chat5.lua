@@ -497,12 +497,8 @@ end
 -- Known answers.
 
 local function selftest()
-    local failures = 0
     local function check(name, found, expected)
         local good = found ~= nil and to_hex(found) == expected
-        if not good then
-            failures = failures + 1
-        end
         print("chat5 selftest: " .. name .. ": " .. (good and "ok" or "FAILED"))
     end
     local h = from_hex
@@ -550,7 +546,12 @@ local function selftest()
         signing = sub(fernet, 1, 16),
         k = aes_inverse_key(sub(fernet, 17)),
     }, token), to_hex("hello"))
-    return failures == 0
+    -- A session with private keys that count up, computed with Python's package cryptography.
+    local noise = h("e1b2450cd0125ae46eb9a6c365b526798b7b187e580c902fdb1819038e58c278")
+    check("Noise, the first record",
+        gcm_open(gcm_key(noise), 0, 0, 0, h("a6c91b6cee6c09281ccb3984b54b4304d4f3d6")), "106869")
+    check("Noise, the first record after REKEY", gcm_open(gcm_key(rekeyed(noise)), 0,
+        floor(EPOCH / 4294967296), EPOCH, h("122da482e0f35ebacf80dd462e5c73c53cf16b")), "106869")
 end
 
 ---------------------------------------------------------------------------------------------------
@@ -811,7 +812,7 @@ local f = {
     number = ProtoField.uint64("chat5.record.number", "Number in its direction"),
     record_cipher = ProtoField.string("chat5.record.cipher", "Cipher"),
     iv = ProtoField.bytes("chat5.record.iv", "IV"),
-    nonce = ProtoField.bytes("chat5.record.nonce", "Nonce", base.NONE, "Counted, not on the wire"),
+    nonce = ProtoField.string("chat5.record.nonce", "Nonce", base.ASCII, "Counted, not on the wire"),
     ciphertext = ProtoField.bytes("chat5.record.ciphertext", "Ciphertext"),
     tag = ProtoField.bytes("chat5.record.tag", "Tag"),
     token = ProtoField.string("chat5.record.token", "Fernet token"),
@@ -955,26 +956,30 @@ local function endpoint(address, port)
     return tostring(address) .. "/" .. port
 end
 
-local function stream_of(pinfo)
-    local known = segments[pinfo.number]
-    if known ~= nil then
-        return known
-    end
-    local from = endpoint(pinfo.src, pinfo.src_port)
-    local to = endpoint(pinfo.dst, pinfo.dst_port)
+-- The number that TCP has given the connection; nil where Wireshark builds no tree, which it does not
+-- always do the first time. The last one counts: a tunnel may have one around it.
+local function tcp_stream_of()
     local values = { tcp_stream() }
-    -- The last one: a tunnel may have one around it.
-    local id = #values > 0 and values[#values].value or (from < to and from .. to or to .. from)
-    local stream = streams[id]
-    if not stream then
-        stream = { step = 0, count = {}, opened = {}, offers = {}, files = {} }
+    return #values > 0 and values[#values].value or nil
+end
+
+-- What both directions of a connection share.
+local function pair_of(from, to)
+    return from < to and from .. " " .. to or to .. " " .. from
+end
+
+-- The connection of a frame that is seen for the first time. Ports may come again: then it is a
+-- new one if TCP says so, or if the client begins with another hello.
+local function stream_of(pinfo, from, to, kind, body)
+    local pair, number = pair_of(from, to), tcp_stream_of()
+    local stream = streams[pair]
+    local hello = kind == 0x20 and body:find("^CHT[25]\1")
+    if not stream or number and stream.tcp and number ~= stream.tcp
+        or hello and stream.step > 1 and stream.client == from then
+        stream = { step = 0, count = {}, opened = {}, offers = {}, files = {}, tcp = number }
         -- Of a capture that began late nothing but the port says who is who.
-        if pinfo.src_port >= 7001 and pinfo.src_port <= 7005 then
-            stream.client = to
-        else
-            stream.client = from
-        end
-        streams[id] = stream
+        stream.client = pinfo.src_port >= 7001 and pinfo.src_port <= 7005 and to or from
+        streams[pair] = stream
     end
     return stream
 end
@@ -1349,7 +1354,8 @@ local function dissect_handshake(range, entry, tree)
         tree:add(f.kex, range(37, 1))
         tree:add(f.cipher, range(38, 1))
         local kex, cipher = range(37, 1):uint(), range(38, 1):uint()
-        local suite = name_of(KEXES, kex) .. " and " .. name_of(CIPHERS, cipher)
+        local suite = (kex == 0 and "any key exchange" or name_of(KEXES, kex)) .. " and "
+            .. (cipher == 0 and "any cipher" or name_of(CIPHERS, cipher))
         if step == 1 then
             return "handshake: allows " .. suite, true
         elseif size > 39 then
@@ -1403,7 +1409,7 @@ local function add_record(range, entry, tree)
         tree:add(f.ciphertext, range(16))
     elseif (cipher == GCM or cipher == NOISE) and size > 16 then
         local nonce = sub(words_string(0, counter_nonce(entry.number)), 5)
-        tree:add(f.nonce, ByteArray.new(nonce, true):tvb("Nonce")()):set_generated()
+        tree:add(f.nonce, to_hex(nonce)):set_generated()
         tree:add(f.ciphertext, range(0, size - 16))
         tree:add(f.tag, range(size - 16, 16))
     elseif cipher == FERNET then
@@ -1439,7 +1445,7 @@ local function dissect_record(range, entry, pinfo, tree)
     end
     local tvb = ByteArray.new(entry.plain, true):tvb("Decrypted record")
     local kind = tvb(0, 1):uint()
-    local branch = tree:add(chat5, tvb(), "Within the record, decrypted")
+    local branch = tree:add(tvb(), "Within the record, decrypted")
     branch:add(f.record_kind, tvb(0, 1))
     local body = tvb:len() > 1 and tvb(1) or nil
     local cipher = entry.stream.cipher
@@ -1478,16 +1484,20 @@ local function show(pinfo, place, who, what)
     end
     shown.sentences[#shown.sentences + 1] = what
     pinfo.cols.protocol:set("CHAT5")
+    -- TCP fences off what the end of a frame said from what follows it in the segment.
+    pinfo.cols.info:clear_fence()
     pinfo.cols.info:set(concat(shown.sentences, " | "))
 end
 
 -- What the order says of a frame, the first time that it is seen.
-local function first_look(stream, from, kind, body)
+local function first_look(pinfo, kind, body)
+    local from = endpoint(pinfo.src, pinfo.src_port)
+    local stream = stream_of(pinfo, from, endpoint(pinfo.dst, pinfo.dst_port), kind, body)
     if kind == 0x20 and stream.step == 0
         or kind == 0x10 and body:find('^%s*{%s*"type"%s*:%s*"hello"') then
         stream.client = from
     end
-    local entry = { stream = stream, from_client = stream.client == from }
+    local entry = { stream = stream, from_client = stream.client == from, client = "client" }
     if kind == 0x20 then
         entry.step = handshake_step(stream, body)
     elseif kind == 0x21 then
@@ -1498,14 +1508,13 @@ local function first_look(stream, from, kind, body)
 end
 
 local function dissect_frame(tvb, pinfo, tree)
-    local stream = stream_of(pinfo)
     local size = tvb:len()
     local kind = size > 4 and tvb(4, 1):uint() or nil
     local place = pinfo.number .. ":" .. tvb:offset() .. ":" .. size
     local entry = frames[place]
     if not entry then
         local body = size > 5 and tvb:raw(5) or ""
-        entry = first_look(stream, endpoint(pinfo.src, pinfo.src_port), kind, body)
+        entry = first_look(pinfo, kind, body)
         frames[place] = entry
     end
 
@@ -1536,7 +1545,11 @@ local function dissect_frame(tvb, pinfo, tree)
             item:add_proto_expert_info(ef.unreadable, sentence)
         end
     end
-    local client = stream.name or "client"
+    -- A sentence is the same however often it is read, also after names have become known.
+    if not pinfo.visited then
+        entry.client = entry.stream.name or "client"
+    end
+    local client = entry.client
     local from, to = "server", client
     if entry.from_client then
         from, to = client, "server"
@@ -1572,13 +1585,8 @@ function chat5.dissector(tvb, pinfo, tree)
         learn_keys(tostring(comment.value))
     end
     if not pinfo.visited and segments[pinfo.number] == nil then
-        local stream = stream_of(pinfo)
-        if stream.seen or plausible(tvb) then
-            stream.seen = true
-            segments[pinfo.number] = stream
-        else
-            segments[pinfo.number] = false
-        end
+        local from, to = endpoint(pinfo.src, pinfo.src_port), endpoint(pinfo.dst, pinfo.dst_port)
+        segments[pinfo.number] = streams[pair_of(from, to)] ~= nil or plausible(tvb)
     end
     if not segments[pinfo.number] then
         return 0
@@ -1607,9 +1615,8 @@ for port = 7001, 7005 do
     DissectorTable.get("tcp.port"):add(port, chat5)
 end
 
--- Comments of packets without payload are seen here. That there is a listener with a filter has
--- another effect, too: Wireshark builds a tree for every packet, and without one tcp.stream and
--- the comments are nowhere.
+-- Comments of packets without payload are seen here. That there is a listener with a filter also
+-- makes Wireshark build a tree more often, and without one tcp.stream and comments are nowhere.
 local listener = Listener.new("frame", "frame.comment")
 function listener.packet()
     for _, comment in ipairs({ comments() }) do
