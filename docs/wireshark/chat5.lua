@@ -444,7 +444,7 @@ for i = 1, 64 do
 end
 
 local function base64url_decode(text)
-    local body, padding = text:match("^([%w_%-]*)(=*)$")
+    local body, padding = text:match("^([A-Za-z0-9_%-]*)(=*)$")
     if not body or #padding > 2 or #text % 4 ~= 0 then
         return nil
     end
@@ -534,7 +534,8 @@ local function selftest()
         to_hex("none"))
     check("SHA-256, FIPS 180-4, abc", sha256("abc"),
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-    check("HMAC-SHA-256, RFC 4231, test case 2", hmac_sha256("Jefe", "what do ya want for nothing?"),
+    check("HMAC-SHA-256, RFC 4231, test case 2",
+        hmac_sha256("Jefe", "what do ya want for nothing?"),
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     check("HMAC-SHA-256, RFC 4231, test case 6",
         hmac_sha256(rep("\170", 131), "Test Using Larger Than Block-Size Key - Hash Key First"),
@@ -636,16 +637,12 @@ local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 local function json_string(s, at)
     local parts = {}
     while true do
-        local from, stop = s:find('^[^%c"\\]*', at)
-        -- DEL is a control character for Lua and none for JSON.
+        local from, stop = s:find('^[^\0-\31"\\]*', at)
         parts[#parts + 1] = sub(s, from, stop)
         at = stop + 1
         local c = sub(s, at, at)
         if c == '"' then
             return at, concat(parts)
-        elseif c == "\127" then
-            parts[#parts + 1] = c
-            at = at + 1
         elseif c == "\\" then
             local escape = sub(s, at + 1, at + 1)
             local hex = s:match("^u(%x%x%x%x)", at + 1)
@@ -729,9 +726,10 @@ local function json_value(s, at, depth)
             at = json_blank(s, at + 1)
         end
     end
-    local number = s:match("^%-?%d+%.?%d*[eE]?[+-]?%d*", at)
-    if number and tonumber(number) and not number:find("^%-?0%d") and not number:find("%.[^%d]")
-        and not number:find("%.$") then
+    local number = s:match("^%-?%d+", at)
+    if number and not number:find("^%-?0%d") then
+        number = number .. (s:match("^%.%d+", at + #number) or "")
+        number = number .. (s:match("^[eE][+-]?%d+", at + #number) or "")
         return { kind = "number", value = number, from = at, to = at + #number - 1 }, at + #number
     end
     for _, literal in ipairs({ "true", "false", "null" }) do
@@ -812,7 +810,8 @@ local f = {
     number = ProtoField.uint64("chat5.record.number", "Number in its direction"),
     record_cipher = ProtoField.string("chat5.record.cipher", "Cipher"),
     iv = ProtoField.bytes("chat5.record.iv", "IV"),
-    nonce = ProtoField.string("chat5.record.nonce", "Nonce", base.ASCII, "Counted, not on the wire"),
+    nonce = ProtoField.string("chat5.record.nonce", "Nonce", base.ASCII,
+        "Counted, not on the wire"),
     ciphertext = ProtoField.bytes("chat5.record.ciphertext", "Ciphertext"),
     tag = ProtoField.bytes("chat5.record.tag", "Tag"),
     token = ProtoField.string("chat5.record.token", "Fernet token"),
@@ -956,8 +955,8 @@ local function endpoint(address, port)
     return tostring(address) .. "/" .. port
 end
 
--- The number that TCP has given the connection; nil where Wireshark builds no tree, which it does not
--- always do the first time. The last one counts: a tunnel may have one around it.
+-- The number that TCP has given the connection; nil where Wireshark builds no tree, which it does
+-- not always do the first time. The last one counts: a tunnel may have one around it.
 local function tcp_stream_of()
     local values = { tcp_stream() }
     return #values > 0 and values[#values].value or nil
@@ -1157,11 +1156,11 @@ local function sentence_of(m, from_client, stream)
     local kind = m.type.value
     local template = (from_client and requests or events)[kind]
     if not template then
-        return "a message of the type " .. escaped(kind) .. ", which no stage knows"
+        return "a message of the type " .. escaped(kind) .. ", which nobody knows here", false
     elseif type(template) == "function" then
         template = template(m)
     end
-    return (template:gsub("{(%w+)}", function(name) return spoken(m, name, stream) end))
+    return template:gsub("{(%w+)}", function(name) return spoken(m, name, stream) end), true
 end
 
 -- Keeps what later sentences need: names of people and of files.
@@ -1218,7 +1217,8 @@ local function add_field(tree, range, key, value)
     elseif key == "members" and value.kind == "array" then
         for _, member in ipairs(value.value) do
             if member.kind == "string" then
-                tree:add(f.member, range(member.from - 1, member.to - member.from + 1), member.value)
+                local at, to = member.from, member.to
+                tree:add(f.member, range(at - 1, to - at + 1), member.value)
             end
         end
     elseif key == "people" and value.kind == "array" then
@@ -1252,11 +1252,11 @@ contents[0x10] = function(range, entry, pinfo, tree)
     end
     -- It writes into the columns; they are written anew when all is known.
     json:call(range:tvb(), pinfo, tree)
-    return sentence_of(m, entry.from_client, stream), true
+    return sentence_of(m, entry.from_client, stream)
 end
 
 contents[0x11] = function(range, entry, _, tree)
-    if range:len() < 13 then
+    if range:len() < 12 + 1 or range:len() > 12 + 65536 then
         return "a chunk of a wrong length", false
     end
     tree:add(f.chunk_id, range(0, 4))
@@ -1264,15 +1264,18 @@ contents[0x11] = function(range, entry, _, tree)
     local size = range:len() - 12
     tree:add(f.chunk_size, range(12), size):set_generated()
     tree:add(f.chunk_data, range(12))
-    local id, offset = tostring(range(0, 4):uint()), range(4, 8):uint64():tonumber()
+    local id = ("%d"):format(range(0, 4):uint())
+    local offset = range(4, 8):uint64():tonumber()
     local known = entry.stream.files[id]
     local whole = known and tonumber(known.size)
     local share = ""
     if whole and whole > 0 then
         share = (" of %s, %d %%"):format(known.size, floor(100 * (offset + size) / whole))
     end
+    -- CFB makes a chunk of a message whose kind was changed; files that nobody offered say so.
+    local good = known ~= nil or entry.stream.cipher ~= CFB
     return ("chunk of %s: bytes %.0f to %.0f%s")
-        :format(file_name(entry.stream, id), offset, offset + size - 1, share), true
+        :format(file_name(entry.stream, id), offset, offset + size - 1, share), good
 end
 
 contents[0x12] = function(range)
@@ -1427,21 +1430,23 @@ local function add_record(range, entry, tree)
     end
 end
 
+-- What a record can have instead of a plaintext.
+local PROBLEMS = {
+    ["tag bad"] = { expert = ef.tag_bad, mark = "[TAG BAD] " },
+    ["missing key"] = { expert = ef.missing_key, mark = "[MISSING KEY] " },
+    ["bad record"] = { expert = ef.bad_record, mark = "[BAD RECORD] " },
+}
+
 local function dissect_record(range, entry, pinfo, tree)
     -- Keys may have come since the last time.
     if not entry.status or entry.status == "missing key" then
         open_record(entry, range:raw())
     end
     add_record(range, entry, tree)
-    local size = range:len()
-    if entry.status ~= "decrypted" and entry.status ~= "garbled" and entry.status ~= "unreadable" then
-        local expert_of = { ["tag bad"] = ef.tag_bad, ["missing key"] = ef.missing_key,
-            ["bad record"] = ef.bad_record }
-        local marks = { ["tag bad"] = "[TAG BAD] ", ["missing key"] = "[MISSING KEY] ",
-            ["bad record"] = "[BAD RECORD] " }
-        local mark = marks[entry.status]
-        tree:add_proto_expert_info(expert_of[entry.status], mark .. entry.why)
-        return ("%sencrypted record of %d bytes"):format(mark, size)
+    local problem = PROBLEMS[entry.status]
+    if problem then
+        tree:add_proto_expert_info(problem.expert, problem.mark .. entry.why)
+        return ("%sencrypted record of %d bytes"):format(problem.mark, range:len())
     end
     local tvb = ByteArray.new(entry.plain, true):tvb("Decrypted record")
     local kind = tvb(0, 1):uint()
@@ -1460,7 +1465,8 @@ local function dissect_record(range, entry, pinfo, tree)
         entry.status = "garbled"
         branch:add_proto_expert_info(ef.garbled, "[GARBLED] " .. sentence
             .. ": the record was changed on its way, or the key is another one; CFB cannot tell")
-        return ("[GARBLED] encrypted record of %d bytes, in which is %s"):format(size, sentence)
+        return ("[GARBLED] encrypted record of %d bytes, in which is %s")
+            :format(range:len(), sentence)
     end
     entry.status = "unreadable"
     branch:add_proto_expert_info(ef.unreadable, sentence)
@@ -1498,6 +1504,7 @@ local function first_look(pinfo, kind, body)
         stream.client = from
     end
     local entry = { stream = stream, from_client = stream.client == from, client = "client" }
+    entry.encrypted = stream.cipher ~= nil
     if kind == 0x20 then
         entry.step = handshake_step(stream, body)
     elseif kind == 0x21 then
@@ -1533,9 +1540,14 @@ local function dissect_frame(tvb, pinfo, tree)
         if kind == 0x21 and range then
             sentence = dissect_record(range, entry, pinfo, item)
             status = entry.status
+        elseif kind == 0x21 then
+            status, sentence = "bad record", "[BAD RECORD] encrypted record of no bytes"
+            item:add_proto_expert_info(ef.bad_record, sentence)
         elseif kind == 0x20 and range then
             sentence, good = dissect_handshake(range, entry, item)
             status = "handshake"
+        elseif kind >= 0x12 or entry.encrypted then
+            sentence, good = ("a frame of the kind %02x outside of a record"):format(kind), false
         else
             sentence, good = dissect_content(kind, range, entry, pinfo, item)
             status = "plaintext"
