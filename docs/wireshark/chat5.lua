@@ -1592,7 +1592,7 @@ local function plausible(tvb)
     return length >= 1 and length <= MAX_LENGTH and KINDS[kind] ~= nil and kind < 0x30
 end
 
-function chat5.dissector(tvb, pinfo, tree)
+local function dissect(tvb, pinfo, tree)
     for _, comment in ipairs({ comments() }) do
         learn_keys(tostring(comment.value))
     end
@@ -1607,6 +1607,8 @@ function chat5.dissector(tvb, pinfo, tree)
     return tvb:len()
 end
 
+chat5.dissector = dissect
+
 -- Elsewhere than on the stages' own ports: a hello, a handshake or a message say what they are.
 local function heuristic(tvb, pinfo, tree)
     if tvb:len() < 11 or not plausible(tvb) then
@@ -1616,7 +1618,8 @@ local function heuristic(tvb, pinfo, tree)
     if kind == 0x20 and (start:find("^CHT2\1") or start:find("^CHT5\1"))
         or kind == 0x10 and start:find('^{%s*"type"%s*:%s*"[a-z-]') then
         pinfo.conversation = chat5
-        chat5.dissector(tvb, pinfo, tree)
+        -- Called as chat5.dissector it could not ask TCP for the rest of a frame.
+        dissect(tvb, pinfo, tree)
         return true
     end
     return false
