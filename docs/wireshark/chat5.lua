@@ -789,7 +789,7 @@ local f = {
     kind = ProtoField.uint8("chat5.kind", "Kind", base.HEX, KINDS),
     sender = ProtoField.string("chat5.sender", "Sender", base.ASCII, "client or server"),
     status = ProtoField.string("chat5.status", "Status", base.ASCII, "plaintext, handshake, "
-        .. "decrypted, garbled, unreadable, missing key, tag bad, bad record or bad length"),
+        .. "decrypted, garbled, unreadable, missing key, tag bad, bad record, bad length or cut"),
     sentence = ProtoField.string("chat5.sentence", "In words", base.UNICODE),
 
     magic = ProtoField.string("chat5.handshake.magic", "Magic"),
@@ -1516,24 +1516,29 @@ end
 
 local function dissect_frame(tvb, pinfo, tree)
     local size = tvb:len()
+    local length = tvb(0, 4):uint()
     local kind = size > 4 and tvb(4, 1):uint() or nil
+    local cut = size < tvb:reported_len()
+    local is_frame = kind and length + 4 == tvb:reported_len()
     local place = pinfo.number .. ":" .. tvb:offset() .. ":" .. size
     local entry = frames[place]
     if not entry then
         local body = size > 5 and tvb:raw(5) or ""
-        entry = first_look(pinfo, kind, body)
+        entry = first_look(pinfo, is_frame and kind, body)
         frames[place] = entry
     end
 
-    local length = tvb(0, 4):uint()
     local item = tree:add(chat5, tvb())
     item:add(f.length, tvb(0, 4))
     local status, sentence, good
     local range = size > 5 and tvb(5) or nil
-    if length + 4 ~= size or not kind then
+    if not is_frame then
         status = "bad length"
         sentence = ("[BAD LENGTH] a frame that says it has %d bytes"):format(length)
         item:add_proto_expert_info(ef.bad_length, sentence .. ", and 1 to 131072 are allowed")
+    elseif cut then
+        status = "cut"
+        sentence = ("a frame of %d bytes of which the capture has %d"):format(length + 4, size)
     else
         item:add(f.kind, tvb(4, 1))
         item:append_text((", %s, %d bytes"):format(KINDS[kind] or "of an unknown kind", length))

@@ -16,7 +16,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -111,7 +110,8 @@ fn seen(file: &Path, keys: Option<&Path>) -> Vec<Seen> {
         );
     }
     let sent = sent(file);
-    assert!(sent > 0 && frames.len() >= sent, "{} of {sent} frames were dissected", frames.len());
+    let found = frames.len();
+    assert!(sent > 0 && found >= sent, "{found} of {sent} frames were dissected; is this root?");
     frames
 }
 
@@ -388,11 +388,40 @@ fn what_is_none_of_the_chat_is_left_alone() {
         return;
     }
     let plugin = plugin();
-    let http = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    // Of no other protocol, either: that one would be asked first.
+    let other = b"neither this nor that\r\n";
     for port in [7001, ELSEWHERE] {
-        let file = captured(port, |flow| flow.data(Local, http));
+        let file = captured(port, |flow| flow.data(Local, other));
         assert_eq!(tshark(file.path(), &["-X", &plugin, "-Y", "chat5"]), "", "port {port}");
     }
+}
+
+#[test]
+fn frames_of_a_wrong_length_and_packets_cut_by_the_capture_say_so() {
+    if !has_tshark() {
+        return;
+    }
+    let ping = frame(0x10, br#"{"type":"ping"}"#);
+    let too_long = [&[0, 2, 0, 1, 0x10][..], b"and so on"].concat();
+    let file = captured(7001, |flow| {
+        flow.data(Local, &[&ping[..], &[0; 4], &ping].concat());
+        flow.data(Local, &too_long);
+    });
+    let plugin = plugin();
+    let statuses = |file: &Path| {
+        let found = fields(file, &["-X", &plugin, "-Y", "chat5"], &["chat5.status"]);
+        found.concat().concat()
+    };
+    assert_eq!(statuses(file.path()), ["plaintext", "bad length", "plaintext", "bad length"]);
+
+    let cut = NamedTempFile::new().unwrap();
+    let whole = captured(7001, |flow| flow.data(Local, &ping));
+    let mut editcap = Command::new("editcap");
+    // Headers of 40 bytes without options, and a part of the frame.
+    editcap.args(["-s", "50"]).args([whole.path(), cut.path()]);
+    assert!(editcap.status().expect("editcap comes with tshark").success());
+    assert_eq!(statuses(whole.path()), ["plaintext"]);
+    assert_eq!(statuses(cut.path()), ["cut"]);
 }
 
 #[test]
@@ -649,10 +678,30 @@ fn the_file_of_the_protocol_page_is_told_chunk_by_chunk() {
     assert_eq!(found, vec![[["1"], ["0"], ["6"], ["686920626f62"]]; 2]);
 }
 
+#[test]
+fn each_filter_of_the_page_is_one() {
+    if !has_tshark() {
+        return;
+    }
+    let project = Project::this();
+    let section = "Filters worth knowing";
+    let rows = project.page("docs/wireshark.md").rows(section, "");
+    let filters = rows.iter().filter_map(|row| row[0].strip_prefix('`')?.strip_suffix('`'));
+    let filters = filters.collect::<Vec<_>>();
+    assert!(filters.len() > 10, "{rows:?}");
+    let plugin = plugin();
+    let file = Session::of("p256").captured();
+    for filter in filters {
+        // It fails if one is no filter or names a field that there is not.
+        tshark(file.path(), &["-X", &plugin, "-Y", filter]);
+    }
+}
+
 #[cfg(unix)]
 mod programs {
     use super::*;
 
+    use std::fs;
     use std::path::PathBuf;
     use std::sync::OnceLock;
 
