@@ -1192,6 +1192,11 @@ end
 
 local json = Dissector.get("json")
 
+-- The bytes of a range. (Its raw() begins at the wrong place in old versions.)
+local function bytes_of(range)
+    return range:bytes():raw()
+end
+
 local function add_sealed(tree, field)
     local hex = field.value
     if #hex < 2 * 45 or #hex % 2 ~= 0 or hex:find("%X") then
@@ -1239,7 +1244,7 @@ end
 local contents = {}
 
 contents[0x10] = function(range, entry, pinfo, tree)
-    local text = range:raw()
+    local text = bytes_of(range)
     local m, list = read_message(text)
     if not m then
         return "a message that is no JSON object with a type", false
@@ -1301,11 +1306,11 @@ contents[0x30] = function(range, _, _, tree)
     return "login: " .. (WELCOMES[range:uint()] or "of an unknown kind"), true
 end
 contents[0x31] = function(range, _, _, tree)
-    if not range or not is_utf8(range:raw()) then
+    if not range or not is_utf8(bytes_of(range)) then
         return "login, of a user without a name", false
     end
-    tree:add(f.user, range, range:raw())
-    return "login: I am " .. escaped(range:raw()), true
+    tree:add(f.user, range, bytes_of(range))
+    return "login: I am " .. escaped(bytes_of(range)), true
 end
 contents[0x32] = login(16, f.salt, "login: the salt of your password")
 contents[0x33] = login(32, f.proof, "login: proof that I know the password")
@@ -1417,7 +1422,7 @@ local function add_record(range, entry, tree)
         tree:add(f.tag, range(size - 16, 16))
     elseif cipher == FERNET then
         local item = tree:add(f.token, range)
-        local parts = fernet_parts(range:raw())
+        local parts = fernet_parts(bytes_of(range))
         if parts then
             local tvb = ByteArray.new(parts.bytes, true):tvb("Fernet token")
             item:add(f.token_time, tvb(1, 8), NSTime.new(tvb(1, 8):uint64():tonumber()))
@@ -1440,7 +1445,7 @@ local PROBLEMS = {
 local function dissect_record(range, entry, pinfo, tree)
     -- Keys may have come since the last time.
     if not entry.status or entry.status == "missing key" then
-        open_record(entry, range:raw())
+        open_record(entry, bytes_of(range))
     end
     add_record(range, entry, tree)
     local problem = PROBLEMS[entry.status]
