@@ -266,16 +266,17 @@ impl ClientArgs {
         commands: command::Table,
         chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
-        self.chat(package, &commands, |_| Ok(files::Policy::default()), chat)
+        self.chat(package, &commands, |_| Ok(files::Policy::default()), |_, _, _| Ok(true), chat)
     }
 
     /// As [`ClientArgs::run`]; `files` says what becomes of them where there is somebody to ask, or
-    /// not, or what is wrong with that.
+    /// not, or what is wrong with that; `log_in` as in [`FileClientArgs::run_with_login`].
     fn chat<E: From<io::Error> + Display + AsRef<dyn Error>>(
         self,
         package: &str,
         commands: &command::Table,
         files: impl Fn(bool) -> Result<files::Policy, &'static str>,
+        log_in: impl Fn(&face::Open, &Name, bool) -> Result<bool, E>,
         chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
         logging::init(false, self.watch.verbose);
@@ -292,11 +293,14 @@ impl ClientArgs {
         let port = port(package);
         let capture = self.watch.capture()?;
         let addresses = resolve("server", &self.address, port)?;
-        let (mut name, mut left) = (self.name, ExitCode::SUCCESS);
+        let (mut name, mut again, mut left) = (self.name, false, ExitCode::SUCCESS);
         loop {
             let Some(known) = name.take().or_else(|| face.ask_name()) else {
                 return Ok(left);
             };
+            if !log_in(&face, &known, again)? {
+                return Ok(left);
+            }
             let stream = Stream::connect(&addresses, capture.as_ref())
                 .map_err(|error| stream::explain_connect(&addresses, error, package, port))?;
             let face::Pair { output, input, .. } = face.pair(commands);
@@ -305,10 +309,12 @@ impl ClientArgs {
             stream.close();
             let Err(lost) = ended else { break };
             output.error(format!("{lost:#}"))?;
-            if !(face.is_terminal() && is_about_name(lost.as_ref())) {
+            again = is_about_password(lost.as_ref());
+            if !(face.is_terminal() && (again || is_about_name(lost.as_ref()))) {
                 capture.inspect(Capture::finish);
                 return Ok(ExitCode::FAILURE);
             }
+            name = again.then_some(known);
             left = ExitCode::FAILURE;
         }
         capture.inspect(Capture::finish);
@@ -327,11 +333,47 @@ impl FileClientArgs {
         commands: command::Table,
         chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
     ) -> Result<ExitCode, E> {
+        self.run_with_login(package, commands, |_, _, _| Ok(true), chat)
+    }
+
+    /// As [`FileClientArgs::run`]. Before each connection `log_in` hears with what face and what name,
+    /// and whether the one before came to [`NotLoggedIn`]; false if the person does not want to go on.
+    ///
+    /// # Errors
+    /// As [`ClientArgs::run`], and those of `log_in`.
+    pub fn run_with_login<E: From<io::Error> + Display + AsRef<dyn Error>>(
+        self,
+        package: &str,
+        commands: command::Table,
+        log_in: impl Fn(&face::Open, &Name, bool) -> Result<bool, E>,
+        chat: impl Fn(&Stream, &Name, face::Pair) -> Result<(), E>,
+    ) -> Result<ExitCode, E> {
         let FileClientArgs { client, accept, downloads, max_file } = self;
         let files = |can_ask| policy(accept, &downloads, max_file, can_ask);
-        client.chat(package, &commands, files, chat)
+        client.chat(package, &commands, files, log_in, chat)
+    }
+
+    /// What they are called, if they said so.
+    pub fn name(&mut self) -> &mut Option<Name> {
+        &mut self.client.name
+    }
+
+    /// The server as it was named, or where that of the stage in `package` is; in one form, however it
+    /// was written.
+    ///
+    /// # Errors
+    /// If what was given for it is none.
+    pub fn server(&self, package: &str) -> io::Result<String> {
+        let text = &self.client.address;
+        let server = stream::canonical(text, local(port(package)));
+        server.map_err(|error| context(format!("server {text}"), error))
     }
 }
+
+/// The other side did not take the password, and may take another one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotLoggedIn(pub &'static str);
 
 /// A folder that is there, or that can be made with the first file.
 fn folder(path: PathBuf) -> Result<PathBuf, &'static str> {
@@ -368,6 +410,11 @@ fn is_about_name(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref().is_some_and(about_name) || error.source().is_some_and(is_about_name)
 }
 
+/// Whether another password may do where this one did not.
+fn is_about_password(error: &(dyn Error + 'static)) -> bool {
+    error.is::<NotLoggedIn>() || error.source().is_some_and(is_about_password)
+}
+
 impl Watch {
     fn is_on_stdout(&self) -> bool {
         self.pcap.as_ref().is_some_and(|path| path.as_os_str() == "-")
@@ -384,6 +431,15 @@ impl Watch {
 fn wrong_usage(text: &str) -> io::Result<ExitCode> {
     writeln!(io::stderr(), "error: {text}")?;
     Ok(ExitCode::from(WRONG_USAGE))
+}
+
+/// Says something on stdout, and that is all.
+///
+/// # Errors
+/// If nobody can read it.
+pub fn say<E: From<io::Error>>(text: &str) -> Result<ExitCode, E> {
+    writeln!(io::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The exit code of a program; an error is said on stderr, after the log.

@@ -131,6 +131,28 @@ impl Stream {
         lock(&self.0.unfinished).map(|unfinished| unfinished.heard)
     }
 
+    /// Waits, as long as the other side has nothing to say and stays: a thread that sleeps would stay
+    /// behind a connection that is closed.
+    ///
+    /// # Errors
+    /// If anything came, or the end.
+    pub fn pause(&self, pause: Duration) -> io::Result<()> {
+        if pause.is_zero() {
+            return Ok(());
+        }
+        self.0.tcp.set_read_timeout(Some(pause))?;
+        match self.0.tcp.peek(&mut [0]) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "something came too early")),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads and forgets what still comes until the other side ends, `within` at the most: closing
     /// over unread bytes would reset the connection, and our last words might be lost.
     pub fn drain(&self, within: Duration) {
@@ -185,8 +207,27 @@ impl Drop for Inner {
 /// # Errors
 /// If there is no such host.
 pub fn resolve(text: &str, default: SocketAddr) -> io::Result<Vec<SocketAddr>> {
+    let (host, port) = split(text, default)?;
+    Ok((host.as_str(), port).to_socket_addrs()?.collect())
+}
+
+/// The one form of what [`resolve`] takes, by which a server is remembered: `host:port` or
+/// `[IPv6]:port`, in lower case, with `default` where parts are missing.
+///
+/// # Errors
+/// If the port is none.
+pub fn canonical(text: &str, default: SocketAddr) -> io::Result<String> {
+    let (host, port) = split(text, default)?;
+    Ok(match host.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => format!("{}:{port}", host.to_ascii_lowercase()),
+    })
+}
+
+/// The host and the port in `text`, or those of `default`.
+fn split(text: &str, default: SocketAddr) -> io::Result<(String, u16)> {
     let (host, port) = match text.parse::<IpAddr>() {
-        Ok(ip) => return Ok(vec![SocketAddr::new(ip, default.port())]),
+        Ok(_) => (text, None),
         Err(_) => match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             None if text.parse::<u16>().is_ok() => ("", Some(text)),
@@ -200,10 +241,7 @@ pub fn resolve(text: &str, default: SocketAddr) -> io::Result<Vec<SocketAddr>> {
         })?,
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Ok(vec![SocketAddr::new(default.ip(), port)]);
-    }
-    Ok((host, port).to_socket_addrs()?.collect())
+    Ok(if host.is_empty() { (default.ip().to_string(), port) } else { (host.to_owned(), port) })
 }
 
 /// Why listening on `address` failed, and what to do.
@@ -413,4 +451,74 @@ fn is_connection_error(error: &io::Error) -> bool {
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_pause_ends_with_the_connection_or_with_what_comes() {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = Stream::connect(&[listener.local_addr().unwrap()], None).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        stream.pause(Duration::ZERO).unwrap();
+        let start = Instant::now();
+        stream.pause(Duration::from_millis(50)).unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(45));
+        let day = Duration::from_secs(24 * 60 * 60);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(stream.pause(day).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(stream.clone().read(&mut [0]).unwrap(), 1);
+        let waits = stream.clone();
+        let waits = thread::spawn(move || waits.pause(day).unwrap_err().kind());
+        stream.close();
+        assert_eq!(waits.join().unwrap(), ErrorKind::UnexpectedEof);
+    }
+
+    fn default() -> SocketAddr {
+        "127.0.0.1:7005".parse().unwrap()
+    }
+
+    #[test]
+    fn one_server_has_one_form_however_it_is_written() {
+        let cases = [
+            ("127.0.0.1:7005", ["", "127.0.0.1", ":7005", "7005", "127.0.0.1:7005"].as_slice()),
+            ("127.0.0.1:8000", &[":8000", "8000", "127.0.0.1:8000", "127.0.0.1:08000"]),
+            ("localhost:7005", &["localhost", "LocalHost:7005", "localhost:7005"]),
+            ("[::1]:7005", &["::1", "[::1]", "[::1]:7005", "0:0:0:0:0:0:0:1", "[0::1]:7005"]),
+            ("[2001:db8::a]:8000", &["[2001:db8::a]:8000", "[2001:DB8:0:0::A]:8000"]),
+            ("chat.example:80", &["chat.example:80", "CHAT.example:80"]),
+        ];
+        for (expected, texts) in cases {
+            for text in texts {
+                assert_eq!(canonical(text, default()).unwrap(), expected, "{text}");
+            }
+            // It is a form that names the same.
+            assert_eq!(canonical(expected, "192.0.2.1:1".parse().unwrap()).unwrap(), expected);
+        }
+        for text in ["localhost:", "localhost:x", "localhost:65536", "[::1]:-1"] {
+            canonical(text, default()).unwrap_err();
+            resolve(text, default()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_is_an_address_is_resolved_to_itself() {
+        let cases = [
+            ("", "127.0.0.1:7005"),
+            ("8000", "127.0.0.1:8000"),
+            ("192.0.2.1", "192.0.2.1:7005"),
+            ("::1", "[::1]:7005"),
+            ("[::1]", "[::1]:7005"),
+            ("[::1]:8000", "[::1]:8000"),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.parse::<SocketAddr>().unwrap();
+            assert_eq!(resolve(text, default()).unwrap(), [expected], "{text}");
+        }
+    }
 }

@@ -524,13 +524,12 @@ impl Guide {
     /// # Errors
     /// If it has not for ten seconds.
     pub fn silence(&mut self) -> io::Result<()> {
-        let server = self.port(SERVER)?;
         self.wire.find(|packets| {
-            let ended = |port| {
-                packets.iter().any(|p| p.ends && (p.from, p.to) == (server, port))
-                    || packets.iter().any(|p| p.ends && (p.from, p.to) == (port, server))
+            let ended = |client, server| {
+                packets.iter().any(|p| p.ends && (p.from, p.to) == (server, client))
+                    || packets.iter().any(|p| p.ends && (p.from, p.to) == (client, server))
             };
-            packets.iter().filter(|p| p.opens).all(|p| ended(p.from)).then_some(())
+            packets.iter().filter(|p| p.opens).all(|p| ended(p.from, p.to)).then_some(())
         })?;
         self.capture.finish();
         Ok(())

@@ -2,18 +2,26 @@
 """A second chat client, written from docs/protocol.md alone. Read the two side by side.
 
     chat_client.py ADDR NAME               at a server of stage 1 or 4, which is plaintext
-    chat_client.py ADDR NAME --secure      at one of stage 2, 3 or 5; needs the package cryptography
+    chat_client.py ADDR NAME --secure      at one of stage 2 or 3 (or 5, started with --kex)
         [--kex p256|x25519] [--cipher aes-256-cfb|aes-256-gcm]
-        [--downloads DIR] [--max-file BYTES]                   where files go, and the largest
+    chat_client.py ADDR NAME --noise       at one of stage 5
+        [--server-key HEX]                                     and no other server
+        [--password-file FILE]                                 which asks for a password
+    chat_client.py ADDR --login NAME --password-file FILE      the same, where NAME has an account
+    ... [--downloads DIR] [--max-file BYTES]                   where files go, and the largest
+
+What encrypts needs the package cryptography, and a password version 44 of it, or argon2-cffi.
 
 A line of input is said to the room; `@NAME text` is private, `@names` asks who is here, and
 `@send PATH [NAME]` offers a file to one person or to all (stages 4 and 5). Files that others offer
-are taken. `@quit` leaves, and so does the end of the input, when the own files are through.
+are taken; `@cancel N` gives file N up. `@quit` leaves, and so does the end of the input, when the
+own files are through.
 Exit code 0: left; 1: something went wrong; 2: wrong usage.
 """
 
 import argparse
 import hashlib
+import hmac
 import itertools
 import json
 import os
@@ -41,13 +49,26 @@ try:
     from cryptography.hazmat.decrepit.ciphers.modes import CFB  # its place in newer versions
 except ImportError:
     CFB = Cipher and modes.CFB
+try:
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+except ImportError:
+    Argon2id = None  # older versions
+try:
+    import argon2.low_level
+except ImportError:
+    argon2 = None
 
 MESSAGE, CHUNK, CLOSE, HANDSHAKE, RECORD = 0x10, 0x11, 0x12, 0x20, 0x21
 LONGEST_FRAME, LONGEST_TEXT, UNREADABLE = 131_072, 4_096, 16
 LARGEST_CHUNK, LEAST_CHUNK, WINDOW, LONGEST_FILE_NAME = 65_536, 1_024, 1_048_576, 200
-TO_WELCOME, TO_PING, TO_END = 10, 60, 120  # seconds
+TO_WELCOME, TO_PING, TO_END, TO_ANSWER = 10, 60, 120, 30  # seconds
 KEX = {"p256": 1, "x25519": 2}
 CIPHER = {"aes-256-cfb": 1, "aes-256-gcm": 2}
+WELCOME, USER, SALT, PROOF, SIGNATURE, FAIL = range(0x30, 0x36)  # frames of a login
+ROOMS = OPEN, ROOM, ACCOUNTS = b"\0", b"\1", b"\2"
+NOISE, NOISE_SUITE = b"Noise_NX_25519_AESGCM_SHA256", 1
+REKEY, LAST_NUMBER, LONGEST_PASSWORD = 2**20, 2**32, 1_024
+ARGON2 = MEMORY, PASSES, LANES = 19_456, 2, 1  # the memory in KiB
 
 
 class Broken(Exception):
@@ -93,51 +114,66 @@ class Plain:
             self.buffer += piece
 
 
-# 2. Records. `Secure` is used as `Plain` is, and nothing below knows which of them it has.
+# 2. Ciphers. Each of these is one direction: its key, and what has to change from record to record.
 
 
-class Secure:
-    """Frames in records, each in one of its own. Whoever makes one of these shakes hands."""
+class Cfb:
+    """Changes are not noticed."""
 
-    def __init__(self, plain, kex, cipher, deadline):
-        hello = b"CHT2\x01" + os.urandom(32) + bytes([KEX.get(kex, 0), CIPHER.get(cipher, 0)])
-        plain.send(bytes([HANDSHAKE]) + hello)
-        frame = plain.receive(deadline)
-        if frame is None:
-            raise Broken("the server closed the connection during the handshake")
-        if frame[0] == MESSAGE:  # a `bye`, in plaintext
-            show_frame(frame)
-            raise Broken("the server refused the handshake")
-        answer = frame[1:]
-        if frame[0] != HANDSHAKE or answer[:5] != b"CHT2\x01" or len(answer) < 39:
-            raise Broken("what the server answered is no handshake of this version")
-        allowed = [(k, c) for k in KEX for c in CIPHER if kex in (k, None) and cipher in (c, None)]
-        chosen = [(k, c) for k, c in allowed if (KEX[k], CIPHER[c]) == (answer[37], answer[38])]
-        if not chosen:
-            raise Broken("the server chose a kex or a cipher that was not allowed")
-        [(kex, cipher)] = chosen
-        share, secret = agree(kex, answer[39:])
-        plain.send(bytes([HANDSHAKE]) + share)
+    def __init__(self, key):
+        self.key = key
 
-        salt = hashlib.sha256(hello + answer + share).digest()
-        self.ours, self.theirs = (
-            HKDF(hashes.SHA256(), 32, salt, f"chat2 {kex} {cipher} {way}".encode()).derive(secret)
-            for way in ("c2s", "s2c")
-        )
-        digest = hashlib.sha256(b"chat2 fingerprint" + salt).digest()
-        groups = (int.from_bytes(digest[at : at + 5], "big") % 100_000 for at in (0, 5, 10, 15))
-        fingerprint = "-".join(f"{group:05}" for group in groups)
-        self.session = f"session: kex={kex} cipher={cipher} fingerprint={fingerprint}"
-        self.plain, self.gcm, self.closed = plain, cipher == "aes-256-gcm", False
-        self.sent = self.received = 0  # how many records, each way: what GCM's nonces are made of
+    def seal(self, text):
+        iv = os.urandom(16)
+        return iv + Cipher(algorithms.AES(self.key), CFB(iv)).encryptor().update(text)
+
+    def open(self, sealed):
+        iv, ciphertext = sealed[:16], sealed[16:]
+        return Cipher(algorithms.AES(self.key), CFB(iv)).decryptor().update(ciphertext)
+
+
+class Gcm:
+    """Changes are noticed. The nonce is the number of the record, which is not sent: both count."""
+
+    def __init__(self, key, rekeys=False):
+        self.key, self.rekeys, self.number = key, rekeys, 0
+
+    def seal(self, text):
+        sealed = AESGCM(self.key).encrypt(self.nonce(), text, None)
+        self.count()
+        return sealed
+
+    def open(self, sealed):
+        text = AESGCM(self.key).decrypt(self.nonce(), sealed, None)
+        self.count()
+        return text
+
+    def nonce(self):
+        if self.rekeys and self.number == LAST_NUMBER:
+            raise Broken("this connection has had all records that there can be")
+        return struct.pack(">IQ", 0, self.number)
+
+    def count(self):
+        self.number += 1
+        if self.rekeys and self.number % REKEY == 0:
+            # The new key follows from the old one, and the old one not from the new one.
+            nonce = struct.pack(">IQ", 0, 2**64 - 1)
+            self.key = AESGCM(self.key).encrypt(nonce, bytes(32), None)[:32]
+
+
+# 3. Records. `Secure` and `Noise` are used as `Plain` is, and nothing below knows which of the
+# three it has. Whoever makes one shakes hands.
+
+
+class Records:
+    """Frames in records, each in one of its own."""
+
+    def __init__(self, plain, ours, theirs):
+        self.plain, self.ours, self.theirs = plain, ours, theirs
+        self.gcm, self.closed = isinstance(ours, Gcm), False
 
     def send(self, frame):
-        if self.gcm:
-            body = AESGCM(self.ours).encrypt(struct.pack(">IQ", 0, self.sent), frame, None)
-        else:
-            iv = os.urandom(16)
-            body = iv + Cipher(algorithms.AES(self.ours), CFB(iv)).encryptor().update(frame)
-        self.sent += 1
+        body = self.ours.seal(frame)
         self.plain.send(bytes([RECORD]) + body)
 
     def finish(self):
@@ -153,27 +189,159 @@ class Secure:
             return None
         if record[0] != RECORD or len(record) <= 1 + 16 or self.closed:
             raise Broken("a bad record: of another kind, empty, or after the close")
-        if not self.gcm:
-            iv, ciphertext = record[1:17], record[17:]
-            return Cipher(algorithms.AES(self.theirs), CFB(iv)).decryptor().update(ciphertext)
         try:
-            nonce = struct.pack(">IQ", 0, self.received)
-            frame = AESGCM(self.theirs).decrypt(nonce, record[1:], None)
+            frame = self.theirs.open(record[1:])
         except InvalidTag:
             raise Broken("a bad record: changed, repeated, left out or moved") from None
-        self.received += 1
-        self.closed = frame == bytes([CLOSE])
+        self.closed = self.gcm and frame == bytes([CLOSE])
         return self.receive(deadline) if self.closed else frame
+
+
+class Secure(Records):
+    """After the handshake CHT2, in which nobody proves who they are."""
+
+    def __init__(self, plain, kex, cipher, deadline):
+        hello = b"CHT2\x01" + os.urandom(32) + bytes([KEX.get(kex, 0), CIPHER.get(cipher, 0)])
+        plain.send(bytes([HANDSHAKE]) + hello)
+        answer = hear_answer(plain, b"CHT2\x01", 39, deadline)
+        allowed = [(k, c) for k in KEX for c in CIPHER if kex in (k, None) and cipher in (c, None)]
+        chosen = [(k, c) for k, c in allowed if (KEX[k], CIPHER[c]) == (answer[37], answer[38])]
+        if not chosen:
+            raise Broken("the server chose a kex or a cipher that was not allowed")
+        [(kex, cipher)] = chosen
+        share, secret = agree(kex, answer[39:])
+        plain.send(bytes([HANDSHAKE]) + share)
+
+        salt = sha256(hello + answer + share)
+        keys = (
+            HKDF(hashes.SHA256(), 32, salt, f"chat2 {kex} {cipher} {way}".encode()).derive(secret)
+            for way in ("c2s", "s2c")
+        )
+        super().__init__(plain, *map(Gcm if cipher == "aes-256-gcm" else Cfb, keys))
+        shown = digits(sha256(b"chat2 fingerprint" + salt))
+        self.session = f"session: kex={kex} cipher={cipher} fingerprint={shown}"
+
+
+class Noise(Records):
+    """After the handshake CHT5, in which the server has shown `server_key`, and that it has the
+    private key to it. Is it the right server? First `check_key`, and only then `log_in`."""
+
+    def __init__(self, plain, deadline):
+        e = x25519.X25519PrivateKey.generate()
+        hello_c, e_c = b"CHT5\x01" + bytes([1, NOISE_SUITE]), public(e)  # a list of one suite
+        plain.send(bytes([HANDSHAKE]) + hello_c + e_c)
+        answer = hear_answer(plain, b"CHT5\x01", 6, deadline)
+        if answer[5] != NOISE_SUITE:
+            raise Broken("the server chose a suite that was not offered")
+        if len(answer) != 6 + 32 + 48 + 16:
+            raise Broken("the server's answer is longer or shorter than that of its suite")
+        hello_s, e_s, enc_s, tag = answer[:6], answer[6:38], answer[38:86], answer[86:]
+
+        # Noise calls it `h` and `ck`: a hash of all that both have said, and what keys are made of.
+        self.h = self.ck = NOISE.ljust(32, b"\0")
+        self.mix_hash(hello_c + hello_s)
+        self.mix_hash(e_c)  # -> e
+        self.mix_hash(b"")
+        self.mix_hash(e_s)  # <- e
+        try:
+            key = self.mix_key(exchange(e, e_s))  # ee
+            self.server_key = self.open_hashed(key, enc_s)  # s
+            key = self.mix_key(exchange(e, self.server_key))  # es
+            self.open_hashed(key, tag)
+        except InvalidTag:
+            raise Broken("the handshake was changed, or the key is not the server's") from None
+        except ValueError:  # `cryptography` refuses a secret that is all zero.
+            raise Broken("the server's share is not one of x25519") from None
+        ours, theirs = hkdf(self.ck, b"")
+        super().__init__(plain, Gcm(ours, rekeys=True), Gcm(theirs, rekeys=True))
+        del self.ck
+        shown = digits(sha256(b"chat5 fingerprint" + self.h))
+        self.session = f"session: kex=noise-nx cipher=aes-256-gcm fingerprint={shown}"
+
+    def mix_hash(self, data):
+        self.h = sha256(self.h + data)
+
+    def mix_key(self, secret):
+        """A key that is used once. The next one is made of this secret, too."""
+        self.ck, key = hkdf(self.ck, secret)
+        return key
+
+    def open_hashed(self, key, sealed):
+        """What is sealed, if nobody has changed it, and nothing that was said before."""
+        text = AESGCM(key).decrypt(bytes(12), sealed, self.h)
+        self.mix_hash(sealed)
+        return text
+
+    def check_key(self, pinned):
+        """What is known of the key, for people. If it is the wrong one, it ends here."""
+        shown = fingerprint(self.server_key)
+        if pinned is None:
+            return f"server key: not checked; compare its fingerprint with the server's\n  {shown}"
+        if pinned != self.server_key:
+            raise Broken(
+                "THE SERVER HAS ANOTHER KEY than --server-key says. It was told nothing.\n"
+                f"the fingerprint it has to have:\n  {fingerprint(pinned)}\n"
+                f"the fingerprint it has:\n  {shown}"
+            )
+        return f"server key: as --server-key says; its fingerprint\n  {shown}"
+
+    def log_in(self, user, password, pinned, deadline):
+        """Both prove that they know the password, and neither says it. None is no password."""
+        welcome = self.hear(WELCOME, 1, deadline)
+        if welcome not in ROOMS:
+            raise Broken("the server has an unknown kind of login")
+        if welcome == OPEN and password is not None:
+            raise Broken("this server asks for no password: it is not the one that yours is for")
+        if welcome != OPEN and password is None:
+            raise Broken("this server asks for a password: add --password-file FILE")
+        if welcome == OPEN:
+            return
+        self.send(bytes([USER]) + user.encode())
+        salt = self.hear(SALT, 16, deadline)
+        key = argon2id(password, salt)  # This takes its time, also for whoever guesses.
+        client_key, server_key = mac(key, b"chat5 client key"), mac(key, b"chat5 server key")
+        # What is proved and signed. The hash is in it: it is worth nothing in another connection.
+        what = b"chat5 login v1" + self.h + bytes([len(user)]) + user.encode() + salt
+        what += struct.pack(">IIB", *ARGON2)
+        mask = mac(sha256(client_key), what)
+        self.send(bytes([PROOF]) + bytes(a ^ b for a, b in zip(client_key, mask)))
+        failed = "wrong name or password" if pinned else "wrong password, or not your server"
+        signature = self.hear(SIGNATURE, 32, deadline, failed)
+        if not hmac.compare_digest(signature, mac(server_key, what)):
+            raise Broken("the server has not proved that it knows your password: it is not yours")
+
+    def hear(self, kind, length, deadline, failed="the login failed"):
+        """What is in the next frame, of this kind: during a login nothing else is read."""
+        frame = self.receive(deadline)
+        if frame is None:
+            raise Broken("the server ended the connection during the login")
+        if frame == bytes([FAIL]):
+            raise Broken(failed)
+        if show_bye(frame):
+            raise Broken("the server refused the login")
+        if frame[0] != kind or len(frame) != 1 + length:
+            raise Broken("what came is not what a login goes on with")
+        return frame[1:]
+
+
+def hear_answer(plain, begins, least, deadline):
+    """What the server answers to the first message of a handshake."""
+    frame = plain.receive(deadline)
+    if frame is None:
+        raise Broken("the server closed the connection during the handshake")
+    if show_bye(frame):
+        raise Broken("the server refused the handshake")
+    if frame[0] != HANDSHAKE or not frame[1:].startswith(begins) or len(frame) < 1 + least:
+        raise Broken("what the server answered is no handshake of this version")
+    return frame[1:]
 
 
 def agree(kex, theirs):
     """A new key pair: our share, and the secret that it has in common with the server's share."""
     try:
         if kex == "x25519":
-            point = x25519.X25519PublicKey.from_public_bytes(theirs)
             key = x25519.X25519PrivateKey.generate()
-            share = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            secret = key.exchange(point)
+            share, secret = public(key), exchange(key, theirs)
         else:
             if len(theirs) != 65 or theirs[0] != 4:  # `from_encoded_point` takes other forms, too.
                 raise ValueError
@@ -186,7 +354,49 @@ def agree(kex, theirs):
         raise Broken(f"the server's share is not one of {kex}") from None
 
 
-# 3. Messages, and what a person sees of them.
+def public(key):
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def exchange(key, theirs):
+    return key.exchange(x25519.X25519PublicKey.from_public_bytes(theirs))
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def mac(key, data):
+    return hmac.new(key, data, hashlib.sha256).digest()
+
+
+def hkdf(chaining_key, secret):
+    """Two keys."""
+    both = HKDF(hashes.SHA256(), 64, chaining_key, b"").derive(secret)
+    return both[:32], both[32:]
+
+
+def argon2id(password, salt):
+    if Argon2id:
+        kdf = Argon2id(salt=salt, length=32, iterations=PASSES, lanes=LANES, memory_cost=MEMORY)
+        return kdf.derive(password)
+    kind = argon2.low_level.Type.ID
+    return argon2.low_level.hash_secret_raw(password, salt, PASSES, MEMORY, LANES, 32, kind)
+
+
+def digits(digest):
+    """Four groups of five digits, of a session."""
+    groups = (int.from_bytes(digest[at : at + 5], "big") % 100_000 for at in (0, 5, 10, 15))
+    return "-".join(f"{group:05}" for group in groups)
+
+
+def fingerprint(key):
+    """Eight groups of eight digits, of a server's key."""
+    shown = sha256(key).hex()
+    return " ".join(shown[at : at + 8] for at in range(0, 64, 8))
+
+
+# 4. Messages, and what a person sees of them.
 
 # The fields of each event, and how it is shown. Those about files are left to the threads of the
 # files; `to?` may be missing, and `name:string` may be any string.
@@ -299,6 +509,15 @@ def show_frame(frame):
     return came
 
 
+def show_bye(frame):
+    """Whether it is a `bye`, which is shown. Nobody has proved that they are the server: what else
+    may be in it is not believed."""
+    try:
+        return event(frame)["type"] == "bye" and bool(show_frame(frame))
+    except (ValueError, RecursionError):
+        return False
+
+
 # What a terminal obeys, what reorders what a reader sees, and what is invisible.
 HIDDEN = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f"
@@ -331,7 +550,7 @@ class Outbox(queue.PriorityQueue):
         self.add(request(type, **fields), lane=int(type == "end"))
 
 
-# 4. Files.
+# 5. Files.
 
 DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.I | re.ASCII)
 
@@ -405,6 +624,17 @@ class Files:
         for thread in self.receiving:
             thread.join(2)
 
+    def cancel(self, number):
+        """Gives a file up: an own one for all, another's for oneself. Its thread does it."""
+        inbox = self.inboxes.get(int(number)) if re.fullmatch("[0-9]{1,10}", number) else None
+        if not inbox:
+            return show(f"! there is no file {escape(number)} on its way")
+        inbox.put({"type": "cancel"})
+
+    def cancelled(self, id, title):
+        show(f"* {title}: cancelled")
+        self.outbox.say("abort", id=id, text="cancelled")
+
     def offer(self, path, to):
         """Offers a file to one person, or to all if `to` is empty."""
         name = os.path.basename(path)
@@ -419,18 +649,27 @@ class Files:
         tag = next(self.tags)
         self.unanswered[tag] = inbox
         self.outbox.say("offer", tag=tag, **({"to": to} if to else {}), name=name, size=size)
-        self.start(self.sending, self.send, file, name, to or "all", size, inbox)
+        self.start(self.sending, self.send, file, name, to or "all", size, tag, inbox)
 
-    def send(self, file, name, to, size, inbox):
+    def answer(self, tag, inbox):
+        """The answer to an offer. It may never come: under CFB nobody notices what is lost."""
+        try:
+            return inbox.get(timeout=TO_ANSWER)
+        except queue.Empty:
+            if self.unanswered.pop(tag, None):
+                return {"type": "not-offered", "text": f"no answer within {TO_ANSWER} s"}
+            return inbox.get()  # It is coming just now.
+
+    def send(self, file, name, to, size, tag, inbox):
         """The thread of an own file."""
         title = f"{name} to {to}"
         id, sent, acked, going, digest = None, 0, 0, False, hashlib.sha256()
         try:
-            while came := inbox.get():
+            while came := self.answer(tag, inbox) if id is None else inbox.get():
                 who, why = came.get("name"), escape(came.get("text", ""))
                 if came["type"] == "offered":
                     id = came["id"]
-                    show(f"* offered {title} ({size} bytes)")
+                    show(f"* offered {title} ({size} bytes); @cancel {id} takes it back")
                 elif came["type"] == "dropped":
                     show(f"! {who} does not get {name}: {why}")
                 elif came["type"] == "received":
@@ -439,6 +678,8 @@ class Files:
                     return show(f"* sent {title}")
                 elif came["type"] in ("not-offered", "abort"):
                     return show(f"! {title}: {why}")
+                elif came["type"] == "cancel":
+                    return self.cancelled(id, title)
                 elif came["type"] == "go":
                     going = True
                     show(f"* sending {name} ({size} bytes)")
@@ -479,6 +720,8 @@ class Files:
             part = tempfile.NamedTemporaryFile(dir=self.folder, prefix=".chat-", delete=False)
             try:
                 with part:
+                    title = f"{name} ({size} bytes) from {sender}"
+                    show(f"* receiving {title}; @cancel {id} stops it")
                     self.outbox.say("accept", id=id)
                     if not self.write(part, offer, inbox):
                         return
@@ -500,6 +743,8 @@ class Files:
             if came["type"] == "abort":
                 show(f"! {offer['name']} from {offer['from']}: {escape(came['text'])}")
                 return False
+            if came["type"] == "cancel":
+                return self.cancelled(id, f"{offer['name']} from {offer['from']}")
             if came["type"] == "chunk":
                 if came["offset"] != offset or offset + len(came["bytes"]) > size:
                     raise OSError(0, "bytes came that were not due")
@@ -535,7 +780,7 @@ class Files:
         raise OSError(0, "there are too many files of this name")
 
 
-# 5. The chat.
+# 6. The chat.
 
 
 class Chat:
@@ -601,8 +846,10 @@ class Chat:
                 # The whole rest of the line, if there is such a file.
                 path, name = (text, "") if os.path.isfile(text) else text.rpartition(" ")[::2]
                 self.files.offer(path or name, name if path else "")
+            elif to == "cancel":
+                self.files.cancel(text)
             elif line.startswith("@") and not (NAME.fullmatch(to) and text):
-                show("! this client knows @names, @quit, @send PATH [NAME] and @NAME text")
+                show("! it knows @names, @quit, @send PATH [NAME], @cancel N and @NAME text")
             elif len(text.encode()) > LONGEST_TEXT:
                 show(f"! a text has at most {LONGEST_TEXT} bytes")
             elif to:
@@ -622,33 +869,86 @@ class Chat:
             pass  # `run` finds it, too, and before it perhaps a `bye`.
 
 
-def main():
+def first_line(path):
+    """A password: what is in the first line of a file, without its end."""
+    with open(path, "rb") as file:
+        password = re.sub(rb"\r?\n\Z", b"", file.readline(LONGEST_PASSWORD + 2))
+    password.decode()  # ValueError, if it is no text
+    if not 1 <= len(password) <= LONGEST_PASSWORD:
+        raise ValueError
+    return password
+
+
+def arguments():
+    """What is on the command line, checked."""
     parser = argparse.ArgumentParser(description="A chat client for stages 1 to 5.")
     parser.add_argument("addr", metavar="ADDR", help="the server, as HOST:PORT")
-    parser.add_argument("name", metavar="NAME", help="what the others call you")
-    parser.add_argument("--secure", action="store_true", help="the server is one of stage 2, 3 or 5")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="what the others call you")
+    parser.add_argument("--secure", action="store_true", help="the server is one of stage 2 or 3")
     parser.add_argument("--kex", choices=KEX, help="this key exchange and no other")
     parser.add_argument("--cipher", choices=CIPHER, help="this cipher and no other")
+    parser.add_argument("--noise", action="store_true", help="the server is one of stage 5")
+    parser.add_argument("--server-key", metavar="HEX", help="the key that the server has to have")
+    parser.add_argument("--login", metavar="NAME", help="whose account it is; it is your NAME, too")
+    parser.add_argument("--password-file", metavar="FILE", help="the password is its first line")
     parser.add_argument("--downloads", metavar="DIR", default="downloads", help="where files go")
     parser.add_argument("--max-file", metavar="BYTES", type=int, default=2**30, help="the largest")
     args = parser.parse_args()
     host, _, port = args.addr.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         parser.error("ADDR is HOST:PORT, such as 127.0.0.1:7001")
+    args.host, args.port = host.strip("[]"), int(port)
+    args.name = args.name or args.login or ""
     if not NAME.fullmatch(args.name):
         parser.error("a NAME has 1 to 20 letters, digits, _ or -")
+    if args.login not in (None, args.name):
+        parser.error(f"you log in as {args.login}, and cannot be called {args.name}")
+    if args.login and not args.password_file:
+        parser.error("--login needs --password-file")
+    args.noise = args.noise or bool(args.password_file or args.server_key)
+    if args.noise and args.secure:
+        parser.error("with --secure nobody proves who they are: leave it out, or all the others")
     if (args.kex or args.cipher) and not args.secure:
         parser.error("--kex and --cipher need --secure")
-    if args.secure and not Cipher:
-        parser.error("--secure needs Python's package cryptography")
+    if (args.secure or args.noise) and not Cipher:
+        parser.error("what encrypts needs Python's package cryptography")
+    if args.password_file and not (Argon2id or argon2):
+        parser.error("a password needs Python's package cryptography 44 or newer, or argon2-cffi")
+    if args.server_key and not re.fullmatch("[0-9A-Fa-f]{64}", args.server_key):
+        parser.error("--server-key is 64 hexadecimal digits, as the server says them at its start")
+    args.server_key = bytes.fromhex(args.server_key) if args.server_key else None
+    try:
+        args.password = first_line(args.password_file) if args.password_file else None
+    except OSError as why:
+        parser.error(f"{args.password_file}: {why.strerror}")
+    except ValueError:
+        what = f"text of 1 to {LONGEST_PASSWORD:,} bytes"
+        parser.error(f"{args.password_file}: its first line has to be {what}")
+    return args
+
+
+def connect(args, deadline):
+    """Frames, as the server wants them."""
+    plain = Plain(args.host, args.port)
+    if args.secure:
+        channel = Secure(plain, args.kex, args.cipher, deadline)
+        print(channel.session, file=sys.stderr, flush=True)
+        return channel
+    if args.noise:
+        channel = Noise(plain, deadline)
+        verdict = channel.check_key(args.server_key)
+        print(channel.session, verdict, sep="\n", file=sys.stderr, flush=True)
+        channel.log_in(args.name, args.password, args.server_key, deadline)
+        return channel
+    return plain
+
+
+def main():
+    args = arguments()
     sys.stdout.reconfigure(encoding="utf-8")
     deadline = time.monotonic() + TO_WELCOME
     try:
-        channel = Plain(host.strip("[]"), int(port))
-        if args.secure:
-            channel = Secure(channel, args.kex, args.cipher, deadline)
-            print(channel.session, file=sys.stderr, flush=True)
-        chat = Chat(channel, args.downloads, args.max_file)
+        chat = Chat(connect(args, deadline), args.downloads, args.max_file)
         try:
             chat.run(args.name, deadline)
         finally:

@@ -11,6 +11,7 @@ or says something else than its examples show.
 """
 
 import hashlib
+import hmac
 import json
 import re
 import struct
@@ -211,6 +212,138 @@ def check_session(page, name):
     print(f"a session with {kex} and {cipher}")
 
 
+def check_login(page):
+    """Stage 5's own handshake, the login and the records after it, from the private keys."""
+    text = section(page, "Stage 5's handshake")
+    (name,) = find(r"(?m)^\| `01` \| `(\S+)` \|$", text)
+    example = Lines(find(r"(?s)```bytes noise\n(.*?)```", page)[0])
+    client, server, static = (
+        example.take(f"the {whose} private key{when}")[0]
+        for whose, when in (("client's", " for"), ("server's", " for"), ("server's own", ""))
+    )
+    messages_sent = [example.frame("20") for _ in range(2)]
+    assert messages_sent[0][3][0] == messages_sent[1][2][0] == f"suite: {name}"
+    bodies = [b"".join(value for _, value in items) for items in messages_sent]
+    (hello_c, e_c), (hello_s, e_s) = ((body[:-32], body[-32:]) for body in (bodies[0], bodies[1][:38]))
+    enc_s, tag = bodies[1][38:86], bodies[1][86:]
+    assert (hello_c, hello_s, len(tag)) == (b"CHT5\x01\x01\x01", b"CHT5\x01\x01", 16)
+    assert (e_c, e_s) == (public("x25519", client), public("x25519", server))
+
+    def mix(data):
+        nonlocal h
+        h = hashlib.sha256(h + data).digest()
+
+    def hkdf(key, data):
+        keys = HKDF(algorithm=hashes.SHA256(), length=64, salt=key, info=b"").derive(data)
+        return keys[:32], keys[32:]
+
+    def seal(key, data, plain):
+        return AESGCM(key).encrypt(bytes(12), plain, data)
+
+    h = ck = name.encode().ljust(32, b"\0")
+    mix(hello_c + hello_s)
+    assert example.take("h after the prologue")[0] == h
+    for data in (e_c, b"", e_s):
+        mix(data)
+    assert example.take("h after e_s")[0] == h
+    secret = agree("x25519", server, e_c)
+    assert example.take("ee")[0] == secret == agree("x25519", client, e_s)
+    ck, k = hkdf(ck, secret)
+    assert (example.take("ck after ee")[0], example.take("k of enc_s")[0]) == (ck, k)
+    s, _ = example.take("s, the server's public key")
+    assert s == public("x25519", static) and enc_s == seal(k, h, s)
+    mix(enc_s)
+    assert example.take("h after enc_s")[0] == h
+    secret = agree("x25519", static, e_c)
+    assert example.take("es")[0] == secret == agree("x25519", client, s)
+    ck, k = hkdf(ck, secret)
+    assert (example.take("ck after es")[0], example.take("k of tag")[0]) == (ck, k)
+    assert tag == seal(k, h, b"")
+    mix(tag)
+    assert example.take("h after tag")[0] == h
+    keys = hkdf(ck, b"")
+    for who, way, key in (("client", "c2s", keys[0]), ("server", "s2c", keys[1])):
+        assert example.take(f"the {who}'s key, {way}")[0] == key
+    (label,) = find(r'fingerprint = SHA-256\("(.*)" ‖ h\)', text)
+    digest, groups = hashlib.sha256(label.encode() + h).digest(), []
+    for at in range(0, 20, 5):
+        value, digits = example.take("fingerprint")
+        assert value == digest[at : at + 5]
+        assert digits == f"{int.from_bytes(value, 'big') % 100_000:05d}"
+        groups.append(digits)
+    assert f"fingerprint={'-'.join(groups)}\n" in text
+    digits = hashlib.sha256(s).hexdigest()
+    shown = " ".join(digits[at : at + 8] for at in range(0, 64, 8))
+    assert f"```text\n{s.hex()}\n{shown}\n```" in text
+
+    text = section(page, "The login")
+    password, shown = example.take("password")
+    assert password == shown.encode()
+    salt, _ = example.take("salt")
+    numbers = find(r"(\d+) KiB of memory, (\d+) passes, (\d+) lane, (\d+) bytes", text)
+    kib, passes, lanes, length = map(int, numbers)
+    stretched = argon2id(password, salt, kib, passes, lanes, length)
+
+    def mac(key, data):
+        return hmac.new(key, data, hashlib.sha256).digest()
+
+    labels = [find(rf'{name} = HMAC\(K, "(.*)"\)', text)[0].encode() for name in ("CK", "VK")]
+    ck, vk = (mac(stretched, label) for label in labels)
+    sk = hashlib.sha256(ck).digest()
+    for name, value in (("K", stretched), ("CK", ck), ("SK", sk), ("VK", vk)):
+        assert example.take(name)[0] == value
+    (purpose,) = find(r'A  = "(.*?)" ‖ h', text)
+    user = b"alice"
+    a = purpose.encode() + h + bytes([len(user)]) + user + salt + struct.pack(">IIB", kib, passes, lanes)
+    assert example.take("A")[0] == a
+    proof = bytes(x ^ y for x, y in zip(ck, mac(sk, a)))
+    signature = mac(vk, a)
+    assert (example.take("proof")[0], example.take("signature")[0]) == (proof, signature)
+
+    kinds = {what: int(kind, 16) for kind, what in re.findall(r"(?m)^\| `(3\d)` \| the \w+ \| (\w+) \|", text)}
+    request, event = (b"\x10" + shown.encode() for shown in messages(text))
+    ways = {"client": Direction("aes-256-gcm", keys[0]), "server": Direction("aes-256-gcm", keys[1])}
+    for who, plaintext in (
+        ("server", bytes([kinds["welcome"], 2])),
+        ("client", bytes([kinds["user"]]) + user),
+        ("server", bytes([kinds["salt"]]) + salt),
+        ("client", bytes([kinds["proof"]]) + proof),
+        ("server", bytes([kinds["signature"]]) + signature),
+        ("client", request),
+        ("server", event),
+        ("client", b"\x12"),
+    ):
+        assert example.items[0][0].startswith(f"{who}, length: ")
+        example.items[0][0] = example.items[0][0][len(who) + 2 :]
+        body = b"".join(value for _, value in example.frame("21"))
+        assert ways[who].body(plaintext) == body
+    assert not example.items, f"nobody has looked at {example.items}"
+
+    log = find(r"(?s)```text\n(CHAT5.*?)```", page)[0]
+    lines = zip(("CHAT5_C2S", "CHAT5_S2C"), keys)
+    assert log == "".join(f"{word} {e_c.hex()} {key.hex()}\n" for word, key in lines)
+    print("stage 5's handshake and login")
+    return keys
+
+
+def check_rekey(page, keys):
+    """A new key after 2^20 records, with the keys of the session before."""
+    (bits,) = find(r"n mod 2\^(\d+) = 0", section(page, "Records"))
+    example = Lines(find(r"(?s)```bytes rekey\n(.*?)```", page)[0])
+    for who, key in zip(("client", "server"), keys):
+        assert example.take(f"the {who}'s key")[0] == key
+        way = Direction("aes-256-gcm", key)
+        assert example.take("record 0")[0] == way.body(b"\x10hi")
+        way.count = 2 ** int(bits) - 1
+        assert example.take("record 2^20 - 1")[0] == way.body(b"\x10hi")
+        nonce = bytes(4) + struct.pack(">Q", 2**64 - 1)
+        way.key = AESGCM(key).encrypt(nonce, bytes(32), None)[:32]
+        assert example.take("the key after it")[0] == way.key
+        assert example.take("record 2^20")[0] == way.body(b"\x10hi")
+    assert not example.items, f"nobody has looked at {example.items}"
+    print("a new key")
+
+
 def check_secret(page):
     """A secret: from its key and text, and as the recipient opens it."""
     text = section(page, "Secrets")
@@ -303,5 +436,6 @@ if __name__ == "__main__" and sys.argv[1:] != ["--needs"]:
     PAGE_TEXT = PAGE.read_text(encoding="utf-8")
     check_session(PAGE_TEXT, "p256")
     check_session(PAGE_TEXT, "x25519")
+    check_rekey(PAGE_TEXT, check_login(PAGE_TEXT))
     check_secret(PAGE_TEXT)
     check_file(PAGE_TEXT)

@@ -182,11 +182,10 @@ fn script(guide: &mut Guide) -> Result<()> {
 
     guide.step("What is still broken here, and where it is mended")?;
     guide.say("- Whoever sees the wire reads everything. Stage 3 encrypts each hop.")?;
-    guide.say("- Whoever sits in the middle changes it, in stage 3 too. Stage 5 will notice.")?;
+    guide.say("- Whoever sits in the middle changes it, in stage 3 too. Stage 5 notices.")?;
     guide.say("- A name proves nothing: the first to take it has it. Stage 5: passwords.")?;
     guide.say("- Nor does the server prove who it is. Stage 5: a key that clients know.")?;
     guide.say("- The server reads all that it relays. It does so in every stage.")?;
-    guide.say("Of stage 5 the files are there; its key and its passwords are not yet.")?;
 
     guide.farewell(&["alice", "bob"], &[], PRIVATE, true)?;
     Ok(())

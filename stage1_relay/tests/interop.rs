@@ -50,7 +50,7 @@ fn the_commands_of_its_page_work() {
     if interop::is_left_out(false) {
         return;
     }
-    interop::commands_of_the_page(&setting(), "127.0.0.1:7001");
+    interop::commands_of_the_page(&setting(), "127.0.0.1:7001", &[]);
 }
 
 /// The first frame is the welcome, the second says that alice joined.

@@ -110,11 +110,3 @@ fn wireshark_finds_it_under_the_same_numbers() {
     }
     assert!(tour.lines.iter().any(|line| line.trim() == "frame contains \"keep it secret\""));
 }
-
-#[test]
-fn what_does_not_exist_yet_is_not_promised() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let missing = !workspace.join("stage5_file_secure/src/noise.rs").exists();
-    let said = take().text().contains("its key and its passwords are not yet.");
-    assert_eq!(said, missing, "src/tour.rs says which stages there are");
-}

@@ -196,9 +196,9 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say(
         "- Nobody proves who they are. Somebody in the middle can hold one handshake with alice \
          and one with the server, and read and rewrite everything, under GCM too; only the \
-         fingerprints differ. Stage 5 will have a key that clients know.",
+         fingerprints differ. In stage 5 clients know the server's key.",
     )?;
-    guide.say("- A name proves nothing. Stage 5 will have passwords.")?;
+    guide.say("- A name proves nothing. Stage 5 has passwords.")?;
 
     stop.stop();
     // A panic there has been reported by the panic itself.

@@ -438,8 +438,7 @@ mod terminal {
     use super::*;
 
     fn server<S: Suite>() -> (Terminal, ServerAt) {
-        let args = [&["server", "--listen", "127.0.0.1:0"], S::options()].concat();
-        let terminal = Terminal::start::<S>(&args, 24, 80);
+        let terminal = Terminal::start::<S>(&["server", "--listen", "127.0.0.1:0"], 24, 80);
         terminal.wait_for_row("server>");
         let rows = terminal.scrollback_and_screen();
         let address = rows[0].strip_prefix("listening on ").unwrap().to_owned();

@@ -87,7 +87,7 @@ fn the_commands_of_its_page_work() {
     if interop::is_left_out(true) {
         return;
     }
-    interop::commands_of_the_page(&setting(&[], &[], &[]), "127.0.0.1:7003");
+    interop::commands_of_the_page(&setting(&[], &[], &[]), "127.0.0.1:7003", &[]);
 }
 
 #[test]

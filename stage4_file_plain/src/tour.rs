@@ -226,7 +226,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     guide.say("- Whoever sees the wire has every file. Stage 5 encrypts each hop.")?;
     guide.say(
         "- Whoever can change what is on the wire exchanges file and checksum, and nobody notices. \
-         Stage 5 does, with --cipher aes-256-gcm.",
+         Stage 5 notices.",
     )?;
     guide.say("- A name proves nothing: a file \"from alice\" is from whoever took the name.")?;
     guide.say("- The server reads, and could change, all that it relays, in every stage.")?;

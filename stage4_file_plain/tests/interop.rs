@@ -46,7 +46,7 @@ fn the_commands_of_its_page_work() {
     if interop::is_left_out(false) {
         return;
     }
-    interop::commands_of_the_page(&setting(), "127.0.0.1:7004");
+    interop::commands_of_the_page(&setting(), "127.0.0.1:7004", &[]);
 }
 
 #[test]
@@ -63,6 +63,15 @@ fn files_that_do_not_arrive() {
         return;
     }
     interop::files_that_do_not_arrive(&setting());
+}
+
+#[test]
+fn an_offer_that_is_not_answered_and_files_that_are_cancelled() {
+    if interop::is_left_out(false) {
+        return;
+    }
+    interop::an_offer_that_is_not_answered(&setting());
+    interop::files_that_are_cancelled(&setting());
 }
 
 #[test]
@@ -155,7 +164,7 @@ fn an_answer_belongs_to_the_offer_with_its_tag() {
     offer(&mut alice, &mut stream, 1, "first");
     offer(&mut alice, &mut stream, 2, "second");
     stream.write_all(&offered(2, 1)).unwrap();
-    alice.expect(&["* offered second to bob (3 bytes)"]);
+    alice.expect(&["* offered second to bob (3 bytes); @cancel 1 takes it back"]);
     // There is no such offer, and the other one has got its answer.
     for (tag, id) in [(8, 5), (2, 6)] {
         stream.write_all(&offered(tag, id)).unwrap();
@@ -173,7 +182,7 @@ fn an_answer_belongs_to_the_offer_with_its_tag() {
     // One number cannot be that of two files.
     offer(&mut alice, &mut stream, 3, "third");
     stream.write_all(&offered(3, 7)).unwrap();
-    alice.expect(&["* offered third to bob (3 bytes)"]);
+    alice.expect(&["* offered third to bob (3 bytes); @cancel 7 takes it back"]);
     offer(&mut alice, &mut stream, 4, "fourth");
     stream.write_all(&offered(4, 7)).unwrap();
     expect(&mut stream, &aborted(7));
@@ -204,6 +213,7 @@ fn it_believes_nothing_of_a_file() {
         message(&format!(r#"{{"type":"offer","id":1,"from":"bob","name":"{name}","size":3}}"#))
     };
     let ack = |offset: u8| format!(r#"{{"type":"ack","id":1,"offset":{offset}}}"#);
+    let receiving = "* receiving abc (3 bytes) from bob; @cancel 1 stops it";
     let not_due = "bytes came that were not due";
     let not_sent = "what came is not what was sent";
     let wrong = [
@@ -224,7 +234,7 @@ fn it_believes_nothing_of_a_file() {
             acks.next().inspect(|ack| expect(&mut stream, ack));
         }
         expect(&mut stream, r#"{"type":"abort","id":1,"text":"it failed there"}"#);
-        alice.expect(&[&format!("! abc from bob: {why}")]);
+        alice.expect(&[receiving, &format!("! abc from bob: {why}")]);
         // It is over, and what still comes of it is not looked at.
         stream.write_all(&[chunk(0, b"x"), end(0, OF_ABC)].concat()).unwrap();
     }
@@ -248,7 +258,8 @@ fn it_believes_nothing_of_a_file() {
     expect(&mut stream, &ack(3));
     expect(&mut stream, r#"{"type":"received","id":1}"#);
     let place = downloads.join("abc (2)");
-    alice.expect(&[&format!("* received abc (3 bytes) from bob -> {}", place.display())]);
+    let received = format!("* received abc (3 bytes) from bob -> {}", place.display());
+    alice.expect(&[receiving, &received]);
     assert_eq!(fs::read_to_string(place).unwrap(), "abc");
     assert_eq!(fs::read_to_string(downloads.join("abc")).unwrap(), "mine");
     assert!(!downloads.join("nowhere").exists());
@@ -256,6 +267,7 @@ fn it_believes_nothing_of_a_file() {
     // What is not complete when the connection ends is removed.
     stream.write_all(&name("abc")).unwrap();
     expect(&mut stream, r#"{"type":"accept","id":1}"#);
+    alice.expect(&[receiving]);
     drop(stream);
     // Its input is still open, so it has not left.
     assert_eq!(alice.line(), None);

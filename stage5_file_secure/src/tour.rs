@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -15,23 +16,44 @@ use common::crypto::suite::Allowed;
 use common::crypto::suite::Cipher;
 use common::files;
 use common::frame;
+use common::name::Name;
+use common::stream::Stop;
 use common::stream::Stream;
+use common::sync::Arc;
 use common::tour;
 use common::tour::Actor;
 use common::tour::Guide;
 use common::tour::Keys;
 use common::tour::Tamper;
 
+use rand::Rng;
+use state::accounts::Account;
+use state::accounts::Accounts;
+use state::options::Admits;
+use state::options::Login;
+use state::password::Password;
+use state::server::Server;
+
 use crate::client;
 use crate::commands;
+use crate::connection::Client;
 use crate::connection::Settings;
+use crate::known_servers::KnownServers;
+use crate::login;
 use crate::server;
 
-/// What is to be known of this stage's handshake, for as long as it is that of stage 3.
-const HANDSHAKE: &str = "Stage 5 for now has stage 3's handshake: nobody proves who they are. \
-                         Whoever holds one handshake with alice and one with the server reads and \
-                         exchanges every file, with a checksum that is right, under GCM too; only \
-                         the fingerprints differ.";
+/// What is to be known of the handshake that --kex and --cipher ask for.
+const UNAUTHENTICATED: &str = "With --kex or --cipher nobody proves who they are. Whoever holds one \
+                               handshake with alice and one with the server reads and exchanges \
+                               every file, with a checksum that is right, under GCM too; only the \
+                               fingerprints differ.";
+
+/// What alice and bob know.
+const PASSWORD: &str = "correct horse";
+/// The parts of the handshake.
+const HELLO: &[(usize, &str)] = &[(7, "CHT5, version, suite"), (0, "e, a key for now")];
+const ANSWER: &[(usize, &str)] =
+    &[(6, "CHT5, version, suite"), (32, "e, a key for now"), (48, "s, encrypted"), (0, "tag")];
 
 /// A file, and what is in it.
 const PLAN: &str = "plan.txt";
@@ -66,20 +88,116 @@ pub fn run(step: bool) -> Result<ExitCode> {
 fn script(guide: &mut Guide) -> Result<()> {
     guide.title("Stage 5 of 5, encrypted files: the guided tour")?;
     guide.say(
-        "A server and its clients run in this one process: the real ones, over real TCP sockets \
-         of this machine. They are those of stage 4, to the byte; the connection is that of stage \
-         3. All files are in a temporary folder of their own. Every packet named below is in a \
+        "Servers and their clients run in this one process: the real ones, over real TCP sockets \
+         of this machine. They are those of stage 4, to the byte; what differs is the connection. \
+         All files are in a temporary folder of their own. Every packet named below is in a \
          capture that you can open in Wireshark at the end.",
     )?;
     guide.enter()?;
+    let known = logins(guide)?;
+    in_the_middle(guide, known)?;
+    files_without_authentication(guide)
+}
+
+/// alice logs in at a server that her client has never met; its address.
+fn logins(guide: &mut Guide) -> Result<SocketAddr> {
+    guide.step("alice connects to a server that her client has never met")?;
+    let (accounts, mut rng) = (Accounts::at("accounts"), crypto::handshake::rng()?);
+    for name in ["alice", "bob"] {
+        let mut salt = [0; 16];
+        rng.fill_bytes(&mut salt);
+        let verifier = login::verifier(&Password::new(PASSWORD.to_owned())?, salt)?;
+        accounts.add(Account { name: name.parse()?, verifier })?;
+    }
+    let (address, running) = serve(guide, "real", Admits::Accounts(accounts))?;
+    let alice = log_in(guide, "alice", address, address)?;
+    let is_handshake = |kind: u8, _: &[u8]| kind == frame::HANDSHAKE;
+    guide.parts(("alice", "server"), is_handshake, HELLO)?;
+    guide.parts(("server", "alice"), is_handshake, ANSWER)?;
+    guide.say("This is the Noise handshake NX. s is the key by which the server is known.")?;
+
+    guide.step("alice logs in, and neither side says the password")?;
+    // Both sides tell of it at the same time.
+    let mut lines = Vec::new();
+    while lines.len() < 3 {
+        let line = guide.logged("")?;
+        if line.contains("session: ") || line.starts_with("server key: new here") {
+            lines.push(line);
+        }
+    }
+    lines.sort_by_key(|line| !line.starts_with("se"));
+    for (side, line) in ["client", "client", "server"].iter().zip(&lines) {
+        let said = line.find("se").and_then(|at| line.get(at..)).unwrap_or(line);
+        guide.prints(side, &said.replace('\n', ""))?;
+    }
+    guide.sees(&alice)?;
+    guide.say(
+        "All that follows is in records: the server's welcome, alice's name, a salt for it, her \
+         proof, the server's signature. Proof and signature can only be made with the password, \
+         and are good for this handshake alone. Her name and her proof are in these:",
+    )?;
+    for (packets, size) in guide.records("alice", "server")?.into_iter().take(2) {
+        guide.copy(format!("{}: {size} bytes", tour::numbers(&packets)))?;
+    }
+    guide.say(
+        "The signature has shown that this server knows her password, so her client remembers \
+         its key, in known_servers:",
+    )?;
+    let known = fs::read_to_string("alice/known_servers")?;
+    let (server, key) = known.trim_end().split_once(' ').context("a server and its key")?;
+    guide.copy(server)?;
+    guide.copy(key)?;
+    guide.types(&alice, "@quit")?;
+    running.stop();
+    guide.logged("alice: left")?;
+    Ok(address)
+}
+
+/// What somebody with a key of his own gets, in the place of the server at that address.
+fn in_the_middle(guide: &mut Guide, known: SocketAddr) -> Result<()> {
+    guide.step("A man in the middle: alice's client knows the server, and stops")?;
+    guide.say(&format!(
+        "Somebody has got hold of the line: what is meant for {known} comes to a server of his \
+         own, with a key of his own. alice connects again, and sees this:",
+    ))?;
+    let (address, running) = serve(guide, "his", Admits::Accounts(Accounts::at("nobody")))?;
+    let alice = log_in(guide, "alice", address, known)?;
+    guide.sees(&alice)?;
+    let sent = guide.records("alice", "server")?;
+    ensure!(sent.is_empty(), "alice has said something to a server that is not hers");
+    guide
+        .say("He has the first message of her handshake, and nothing else: no name, no record.")?;
+
+    guide.step("A man in the middle at the first contact: nobody logs in")?;
+    guide.say("bob's client has never met the server. It cannot know that this is not the one:")?;
+    let bob = log_in(guide, "bob", address, known)?;
+    guide.sees(&bob)?;
+    let logged = guide.logged("did not log in")?;
+    guide.say("His server's log:")?;
+    guide.copy(logged.split_once(": ").map_or(logged.as_str(), |(_, said)| said))?;
+    ensure!(!Path::new("bob/known_servers").exists(), "the wrong server is remembered");
+    guide.say(
+        "He has learnt a name, and a proof at which he can guess passwords in his own time: for \
+         that the password has to be a bad one. The real server would not take the proof, as it is \
+         bound to the hash of this handshake, in which his key is. And bob's client does not \
+         remember him: there is no known_servers.",
+    )?;
+    running.stop();
+    Ok(())
+}
+
+/// Stage 3's handshake, which has to be asked for, and what becomes of files there.
+fn files_without_authentication(guide: &mut Guide) -> Result<()> {
     fs::write(PLAN, PLANNED)?;
     fs::write(DEBTS, DEBT.repeat(LINES))?;
 
-    guide.step("Three people join, each with keys of their own")?;
+    guide.step("With --kex or --cipher: stage 3's handshake, and nobody is known")?;
     let listener = guide.listen()?;
     let (address, stop) = (listener.address(), listener.stop());
     let mut keys = Keys::new(guide.beside("keys.log"));
-    let settings = Settings { keylog: crypto::KeyLog::append(&keys.file)?, ..Settings::default() };
+    let keylog = crypto::KeyLog::append(&keys.file)?;
+    let settings =
+        Settings::Unauthenticated(crypto::Settings { keylog, ..crypto::Settings::default() });
     let server = thread::spawn(move || server::run(&listener, &settings, &tour::limits()));
     let alice = join(guide, "alice", address, Allowed::default())?;
     keys.learn("alice", &guide.passes(("alice", "server"), is_handshake)?);
@@ -97,7 +215,7 @@ fn script(guide: &mut Guide) -> Result<()> {
     for actor in [&alice, &alice, &bob] {
         guide.skips(actor)?;
     }
-    guide.say(HANDSHAKE)?;
+    guide.say(UNAUTHENTICATED)?;
 
     guide.step("alice sends a file: bob takes it, carol does not")?;
     guide.types(&alice, &format!("@send {PLAN}"))?;
@@ -201,9 +319,10 @@ fn script(guide: &mut Guide) -> Result<()> {
     downloads(guide)?;
 
     guide.step("What is still broken here, and where it is mended")?;
-    guide.say(&format!("- {HANDSHAKE}"))?;
-    guide.say("- The default cipher does not notice changes: --cipher aes-256-gcm does.")?;
-    guide.say("- A name proves nothing: a file \"from alice\" is from whoever took the name.")?;
+    guide.say(&format!("- {UNAUTHENTICATED} Without these options that is mended here."))?;
+    guide.say("- At the very first contact the server's key is new: give it with --server-key.")?;
+    guide
+        .say("- Without accounts a name proves nothing: \"from alice\" is from whoever took it.")?;
     guide.say("- The server reads, and could change, all that it relays, in every stage.")?;
     guide.say("- Sizes and times are there to see, in every stage.")?;
     guide.say("- What is in a file nobody checks: a program from a stranger stays one.")?;
@@ -220,6 +339,44 @@ fn script(guide: &mut Guide) -> Result<()> {
     )?;
     guide.say("Beside it, in keys.log, are its sessions' keys: who has both reads everything.")?;
     Ok(())
+}
+
+/// A server with its state in this folder, until it is stopped.
+fn serve(guide: &mut Guide, folder: &str, admits: Admits) -> Result<(SocketAddr, Stop)> {
+    let listener = guide.listen()?;
+    let (address, stop) = (listener.address(), listener.stop());
+    let keylog = crypto::KeyLog::append(&guide.beside("keys.log"))?;
+    let server = Server::open::<anyhow::Error>(folder.as_ref(), keylog, admits, login::verifier)?;
+    let settings = Settings::Server(Arc::new(server));
+    thread::spawn(move || server::run(&listener, &settings, &tour::limits()));
+    Ok((address, stop))
+}
+
+/// A client whose person logs in, at `address`, which is taken for `known`.
+fn log_in(
+    guide: &mut Guide,
+    name: &'static str,
+    address: SocketAddr,
+    known: SocketAddr,
+) -> Result<Actor> {
+    let (actor, face) = Actor::new(name, commands());
+    let stream = Stream::connect(&[address], None)?;
+    guide.meets(name)?;
+    let name = name.parse::<Name>()?;
+    let file = Path::new(name.as_str()).join("known_servers");
+    let server = KnownServers { file, address: known.to_string(), pinned: None };
+    let user = Some((name.clone(), Password::new(PASSWORD.to_owned())?));
+    let (keylog, login) = (crypto::KeyLog::default(), Arc::new(Login::of(user)));
+    let settings = Settings::Client(Arc::new(Client { keylog, server, login }));
+    let screen = Arc::clone(&face.output);
+    thread::spawn(move || {
+        if let Err(error) = client::run(&stream, &settings, &name, face) {
+            stream.close();
+            // Nobody sees it where the tour is over.
+            let _ = screen.error(format!("{error:#}"));
+        }
+    });
+    Ok(actor)
 }
 
 /// A client of `address` in a thread of its own, whose person is asked for each file.
@@ -239,7 +396,8 @@ fn join(
     let stream = Stream::connect(&[address], None)?;
     guide.meets(name)?;
     let name = name.parse()?;
-    let settings = Settings { allowed, ..Settings::default() };
+    let settings =
+        Settings::Unauthenticated(crypto::Settings { allowed, ..crypto::Settings::default() });
     let face = secrets.over(&name, face);
     thread::spawn(move || client::run(&stream, &settings, &name, face));
     Ok(actor)

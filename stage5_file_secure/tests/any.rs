@@ -4,6 +4,15 @@
 mod connection;
 #[allow(dead_code, reason = "one of them is enough here")]
 mod driver;
+#[allow(dead_code, reason = "a client's part of it")]
+#[path = "../src/known_servers.rs"]
+mod known_servers;
+#[allow(dead_code, reason = "what a test does not need")]
+#[path = "../src/login.rs"]
+mod login;
+#[allow(dead_code, reason = "what a test does not need")]
+#[path = "../src/noise.rs"]
+mod noise;
 #[path = "../src/server.rs"]
 mod server;
 #[allow(dead_code, reason = "a client's part of it")]

@@ -28,14 +28,15 @@ fn client(server: &ServerProgram, name: &str, options: &[&str]) -> Program {
     client
 }
 
-/// Two clients, of which the second leaves the choice to the server, talk in this suite, and the
+/// Two clients, of which the second leaves the key exchange to the server, talk in this suite, and the
 /// server says of their sessions what they do.
 #[track_caller]
 fn two_chat(kex: &str, cipher: &str) {
     let options = ["--kex", kex, "--cipher", cipher];
     let args = [&["server", "--listen", "127.0.0.1:0"], &options[..]].concat();
     let server = ServerProgram::from(start(&args));
-    let (mut alice, mut bob) = (client(&server, "alice", &options), client(&server, "bob", &[]));
+    let mut alice = client(&server, "alice", &options);
+    let mut bob = client(&server, "bob", &["--cipher", cipher]);
     alice.expect(&["* bob joined"]);
     alice.type_line("two  words, Grüße 👩");
     bob.expect(&["alice: two  words, Grüße 👩"]);

@@ -10,6 +10,7 @@
 //!
 //! Every body is hashed into the transcript, in the order in which it crosses the wire.
 
+use std::fmt::Display;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -45,6 +46,8 @@ use crate::stream::Stream;
 
 /// What both hellos begin with: the name of the handshake and its version.
 const MAGIC: &[u8; 4] = b"CHT2";
+/// What those of stage 5 begin with.
+const AUTHENTICATED: &[u8; 4] = b"CHT5";
 const VERSION: u8 = 1;
 /// The length of both hellos, without a share.
 const HELLO: usize = MAGIC.len() + 1 + 32 + 2;
@@ -74,6 +77,12 @@ pub enum Error {
          same stage"
     )]
     NotAHandshake(u8),
+    /// The handshake of stage 5.
+    #[error(
+        "this side speaks the unauthenticated handshake CHT2, and the other side CHT5: start server \
+         and client from the same stage, and there both with --kex or --cipher or both without"
+    )]
+    Authenticated,
     /// It does not begin with "CHT2".
     #[error("this stage speaks the handshake CHT2, and the other side began with: {0}")]
     Magic(String),
@@ -122,9 +131,17 @@ impl Handshake {
         let writer = Writer::new(stream.clone(), stream.peer());
         let reader = Reader::new(stream.clone(), stream.peer());
         // Where there are some there will be more.
-        SysRng.try_next_u32()?;
-        Ok(Handshake::new(writer, reader, UnwrapErr(SysRng)))
+        Ok(Handshake::new(writer, reader, rng()?))
     }
+}
+
+/// The operating system's generator.
+///
+/// # Errors
+/// If it has no random numbers.
+pub fn rng() -> Result<UnwrapErr<SysRng>, SysError> {
+    SysRng.try_next_u32()?;
+    Ok(UnwrapErr(SysRng))
 }
 
 impl<R: Read, W: Write, G: CryptoRng> Handshake<R, W, G> {
@@ -158,7 +175,9 @@ impl<R: Read, W: Write, G: CryptoRng> Handshake<R, W, G> {
             self.random_c = random;
             Ok(allowed.choose(codes)?)
         });
-        if let Err(error) = &understood {
+        if let Err(error) = &understood
+            && !matches!(error, Error::Frame(_) | Error::Ended)
+        {
             self.refuse(error);
         }
         understood
@@ -217,6 +236,20 @@ impl<R: Read, W: Write, G: CryptoRng> Handshake<R, W, G> {
         }
     }
 
+    /// Server: the client's first body. Whoever sends something else is told.
+    ///
+    /// # Errors
+    /// As [`Handshake::receive`].
+    pub fn receive_or_refuse(&mut self) -> Result<Vec<u8>, Error> {
+        let received = self.receive();
+        if let Err(error) = &received
+            && !matches!(error, Error::Frame(_) | Error::Ended)
+        {
+            self.refuse(error);
+        }
+        received
+    }
+
     /// The session that follows from the key exchange and from all that was said. Where the
     /// exchange has a last body, that is sent or received first.
     ///
@@ -254,12 +287,10 @@ impl<R: Read, W: Write, G: CryptoRng> Handshake<R, W, G> {
 
     /// Tells a client in plaintext why there will be no session. This is before any secret, and
     /// a client of another stage can read it.
-    fn refuse(&mut self, why: &Error) {
-        if !matches!(why, Error::Frame(_) | Error::Ended) {
-            let bye = Event::Bye(Bye::new(Reason::Protocol, why));
-            // The connection ends anyway.
-            let _ = self.push(message::encode(&bye).payload());
-        }
+    pub fn refuse(&mut self, why: impl Display) {
+        let bye = Event::Bye(Bye::new(Reason::Protocol, why.to_string()));
+        // The connection ends anyway.
+        let _ = self.push(message::encode(&bye).payload());
     }
 
     fn push(&mut self, payload: &[u8]) -> io::Result<()> {
@@ -274,6 +305,7 @@ fn parse(hello: &[u8]) -> Result<(Random, [u8; 2], &[u8]), Error> {
     let rest = match hello.strip_prefix(MAGIC) {
         Some(rest) => rest,
         None if hello.is_empty() => return Err(short()),
+        None if hello.starts_with(AUTHENTICATED) => return Err(Error::Authenticated),
         None => return Err(Error::Magic(escape::bytes(hello, QUOTED))),
     };
     let (version, rest) = rest.split_first().ok_or_else(short)?;

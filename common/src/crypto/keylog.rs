@@ -20,6 +20,7 @@ use std::sync::PoisonError;
 
 use zeroize::Zeroizing;
 
+use crate::crypto::Secret;
 use crate::crypto::hex;
 use crate::crypto::schedule::Session;
 
@@ -28,16 +29,19 @@ use crate::crypto::schedule::Session;
 pub struct KeyLog(Option<Arc<Mutex<File>>>);
 
 impl KeyLog {
-    /// Appends to a file, which nobody else may read if it is made now.
+    /// Appends to a file, which nobody else may read: one that others may is not used.
     ///
     /// # Errors
-    /// If it cannot be opened for writing.
+    /// If it cannot be opened for writing, or others may read it.
     pub fn append(path: &Path) -> io::Result<KeyLog> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(KeyLog(Some(Arc::new(Mutex::new(options.open(path)?)))))
+        let file = options.open(path)?;
+        #[cfg(unix)]
+        check(path, &file)?;
+        Ok(KeyLog(Some(Arc::new(Mutex::new(file)))))
     }
 
     /// Writes the keys of a session, before anything is encrypted with them.
@@ -45,19 +49,41 @@ impl KeyLog {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, session: &Session) -> io::Result<()> {
+        let keys = [&session.client, &session.server];
+        self.write_as(["CHAT2_C2S", "CHAT2_S2C"], &session.random_c, keys)
+    }
+
+    /// Writes two keys of a session: under these labels, and with 32 bytes by which a reader finds
+    /// it in a capture.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_as(&self, labels: [&str; 2], id: &[u8; 32], keys: [&Secret; 2]) -> io::Result<()> {
         let Some(file) = &self.0 else { return Ok(()) };
         let mut lines = Zeroizing::new(String::with_capacity(2 * 160));
-        for (label, key) in [("CHAT2_C2S", &session.client), ("CHAT2_S2C", &session.server)] {
+        for (label, key) in labels.into_iter().zip(keys) {
             let key = Zeroizing::new(hex(key.expose()));
-            for part in [label, " ", &hex(&session.random_c), " ", &key, "\n"] {
+            for part in [label, " ", &hex(id), " ", &key, "\n"] {
                 lines.push_str(part);
             }
         }
-        // One call: programs that append to one file do not mix their lines.
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(lines.as_bytes())?;
         file.flush()
     }
+}
+
+/// A device or a pipe has a mode of its own; whoever names one knows who reads it.
+#[cfg(unix)]
+fn check(path: &Path, file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        let path = path.display();
+        let text = format!("others may read it (its mode is {mode:04o}): run `chmod 600 {path}`");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -46,15 +46,23 @@ pub struct Settings {
 }
 
 impl Options {
+    /// Whether a key exchange or a cipher was chosen.
+    pub fn is_suite_chosen(&self) -> bool {
+        self.kex.is_some() || self.cipher.is_some()
+    }
+
     /// A tour chooses for itself.
     ///
     /// # Errors
     /// If something else was chosen for it.
     pub fn none_for_a_tour(&self) -> io::Result<()> {
-        let chosen = self.kex.is_some() || self.cipher.is_some();
         let wrong =
             "--kex and --cipher are for `server` and `client`; the tour shows more than one";
-        if chosen { Err(io::Error::new(io::ErrorKind::InvalidInput, wrong)) } else { Ok(()) }
+        if self.is_suite_chosen() {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
+        } else {
+            Ok(())
+        }
     }
 
     /// Opens the key log, if one is wanted, with a warning.

@@ -12,8 +12,8 @@
 //! |---|---|---|
 //! | `fernet` | a token, in ASCII | changes within a record; **not** that a record is repeated, left out or moved, nor where the end was |
 //!
-//! The nonce of GCM is four zero bytes and the number of the record in its direction, from 0, as
-//! u64 big-endian. It is never on the wire: both sides count.
+//! The nonce of GCM comes from the number of the record in its direction ([`crate::crypto::aead`]). It is
+//! never on the wire: both sides count.
 //!
 //! Under GCM each direction ends with a record that holds a frame of kind `12`, so that nobody else
 //! can end it unnoticed. Fernet has no number of a record that could show it, only a time, which says
@@ -25,13 +25,12 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use ciphers::Cfb;
-use ciphers::Gcm;
 use ciphers::IV;
-use ciphers::NONCE;
 use ciphers::TAG;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::crypto::CipherState;
 use crate::crypto::Secret;
 #[cfg(feature = "hybrid")]
 use crate::crypto::fernet::Fernet;
@@ -48,10 +47,9 @@ const LONGEST: usize = frame::MAX_LENGTH - 1 - TAG;
 /// three seconds in all.
 const TICKS: usize = 30;
 
-/// The sending half.
+/// The sending half; where records begin with an initialisation vector, a generator makes it.
 pub struct Encryptor {
-    direction: Direction,
-    rng: StdRng,
+    direction: Direction<Box<StdRng>>,
 }
 
 /// The receiving half.
@@ -64,42 +62,43 @@ pub struct Decryptor {
     closed: bool,
 }
 
-/// A key, ready for use.
-enum Direction {
-    Cfb(Cfb),
-    Gcm {
-        key: Gcm,
-        count: u64,
-    },
+/// A key, ready for use, and where initialisation vectors come from, if any are to be made.
+enum Direction<G = ()> {
+    Cfb(Cfb, G),
+    Gcm(CipherState),
     #[cfg(feature = "hybrid")]
-    Fernet(Box<Fernet>),
+    Fernet(Box<Fernet>, G),
 }
 
-impl Direction {
-    fn new(cipher: Cipher, key: &Secret) -> Direction {
+impl<G> Direction<G> {
+    fn new(cipher: Cipher, key: &Secret, rng: G) -> Direction<G> {
         match cipher {
-            Cipher::Cfb => Direction::Cfb(Cfb::new(key.expose())),
-            Cipher::Gcm => Direction::Gcm { key: Gcm::new(key.expose()), count: 0 },
+            Cipher::Cfb => Direction::Cfb(Cfb::new(key.expose()), rng),
+            Cipher::Gcm => Direction::Gcm(CipherState::new(key)),
             #[cfg(feature = "hybrid")]
-            Cipher::Fernet => Direction::Fernet(Box::new(Fernet::new(key))),
+            Cipher::Fernet => Direction::Fernet(Box::new(Fernet::new(key)), rng),
         }
     }
 }
 
-/// The nonce of a record, from its number.
-fn nonce(count: &mut u64) -> Result<[u8; NONCE], BadRecord> {
-    let mut nonce = [0; NONCE];
-    let (_, number) = nonce.split_at_mut(4);
-    number.copy_from_slice(&count.to_be_bytes());
-    // A nonce that came twice would give the key of the tags away.
-    *count = count.checked_add(1).ok_or(BadRecord::TooMany)?;
-    Ok(nonce)
+impl From<CipherState> for Encryptor {
+    /// Records as those of GCM.
+    fn from(state: CipherState) -> Encryptor {
+        Encryptor { direction: Direction::Gcm(state) }
+    }
+}
+
+impl From<CipherState> for Decryptor {
+    /// Records as those of GCM.
+    fn from(state: CipherState) -> Decryptor {
+        Decryptor::with(Direction::Gcm(state))
+    }
 }
 
 impl Encryptor {
     /// With the key of its direction; `rng` makes the initialisation vectors.
     pub fn new(cipher: Cipher, key: &Secret, rng: StdRng) -> Encryptor {
-        Encryptor { direction: Direction::new(cipher, key), rng }
+        Encryptor { direction: Direction::new(cipher, key, Box::new(rng)) }
     }
 
     /// Adds a record that holds `payload`, kind · body, to what `frames` is to write.
@@ -123,7 +122,7 @@ impl Encryptor {
     /// # Errors
     /// If the stream fails, or takes nothing: whoever stopped reading does not keep a thread.
     pub fn close<W: Write>(&mut self, frames: &mut Writer<W>) -> io::Result<()> {
-        if let Direction::Gcm { .. } = self.direction {
+        if let Direction::Gcm(_) = self.direction {
             self.push(frames, &[frame::CLOSE])?;
             let mut patience = TICKS;
             while frames.pending() > 0 {
@@ -140,26 +139,24 @@ impl Encryptor {
 
     fn body(&mut self, payload: &[u8], body: &mut Vec<u8>) -> Result<(), BadRecord> {
         match &mut self.direction {
-            Direction::Cfb(key) => {
+            Direction::Cfb(key, rng) => {
                 let mut iv = [0; IV];
-                self.rng.fill_bytes(&mut iv);
+                rng.fill_bytes(&mut iv);
                 body.extend_from_slice(&iv);
                 let start = body.len();
                 body.extend_from_slice(payload);
                 key.encrypt(&iv, body.get_mut(start..).unwrap_or_default());
             }
-            Direction::Gcm { key, count } => {
-                let nonce = nonce(count)?;
+            Direction::Gcm(state) => {
                 let start = body.len();
                 body.extend_from_slice(payload);
-                let text = body.get_mut(start..).unwrap_or_default();
-                let tag = key.seal(&nonce, &[], text).map_err(|_| BadRecord::TooMany)?;
+                let tag = state.seal(&[], body.get_mut(start..).unwrap_or_default())?;
                 body.extend_from_slice(&tag);
             }
             #[cfg(feature = "hybrid")]
-            Direction::Fernet(fernet) => {
+            Direction::Fernet(fernet, rng) => {
                 let mut iv = [0; IV];
-                self.rng.fill_bytes(&mut iv);
+                rng.fill_bytes(&mut iv);
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 fernet.encrypt(now.unwrap_or_default().as_secs(), &iv, payload, body)?;
             }
@@ -171,7 +168,10 @@ impl Encryptor {
 impl Decryptor {
     /// With the key of its direction.
     pub fn new(cipher: Cipher, key: &Secret) -> Decryptor {
-        let direction = Direction::new(cipher, key);
+        Decryptor::with(Direction::new(cipher, key, ()))
+    }
+
+    fn with(direction: Direction) -> Decryptor {
         Decryptor { direction, peer: String::new(), plaintext: Vec::new(), closed: false }
     }
 
@@ -213,7 +213,7 @@ impl Decryptor {
         logging::frame(&self.peer, "<- within", plaintext);
         match plaintext.split_first() {
             None => Err(BadRecord::TooShort.into()),
-            Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm { .. }) => {
+            Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm(_)) => {
                 self.closed = true;
                 Ok(None)
             }
@@ -224,22 +224,20 @@ impl Decryptor {
     /// Decrypts the body of a record into the buffer; the bytes of kind and body in it.
     fn decrypt(&mut self, body: &[u8]) -> Result<usize, BadRecord> {
         match &mut self.direction {
-            Direction::Cfb(key) => {
+            Direction::Cfb(key, ()) => {
                 let (iv, ciphertext) = body.split_first_chunk::<IV>().ok_or(BadRecord::TooShort)?;
                 key.decrypt(iv, ciphertext, room(&mut self.plaintext, ciphertext.len()));
                 Ok(ciphertext.len())
             }
-            Direction::Gcm { key, count } => {
+            Direction::Gcm(state) => {
                 let (ciphertext, tag) =
                     body.split_last_chunk::<TAG>().ok_or(BadRecord::TooShort)?;
-                let nonce = nonce(count)?;
                 let plaintext = room(&mut self.plaintext, ciphertext.len());
-                key.open(&nonce, &[], (ciphertext, tag), plaintext)
-                    .map_err(|_| BadRecord::Tampered)?;
+                state.open(&[], (ciphertext, tag), plaintext)?;
                 Ok(ciphertext.len())
             }
             #[cfg(feature = "hybrid")]
-            Direction::Fernet(fernet) => {
+            Direction::Fernet(fernet, ()) => {
                 fernet.decrypt(body, &mut self.plaintext)?;
                 Ok(self.plaintext.len())
             }
@@ -252,7 +250,7 @@ impl Decryptor {
     /// If it is not the other side that has ended it, where that can be known.
     pub fn end(&self) -> Result<Option<Frame<'_>>, frame::Error> {
         match self.direction {
-            Direction::Gcm { .. } if !self.closed => Err(BadRecord::Truncated.into()),
+            Direction::Gcm(_) if !self.closed => Err(BadRecord::Truncated.into()),
             _ => Ok(None),
         }
     }

@@ -61,7 +61,7 @@ impl Session {
             key
         };
         let (client, server) = (expand(CLIENT_TO_SERVER), expand(SERVER_TO_CLIENT));
-        Session { random_c, suite, client, server, fingerprint: fingerprint(&salt) }
+        Session { random_c, suite, client, server, fingerprint: fingerprint(FINGERPRINT, &salt) }
     }
 }
 
@@ -83,9 +83,10 @@ impl Display for Session {
     }
 }
 
-/// Each group is five bytes of the hash as a big-endian number, modulo 100,000.
-fn fingerprint(salt: &[u8; 32]) -> String {
-    let hash = Sha256::new().chain_update(FINGERPRINT).chain_update(salt).finalize();
+/// SHA-256(purpose ‖ hash of a handshake), as 20 decimal digits in groups of five. Each group is five
+/// bytes of it as a big-endian number, modulo 100,000.
+pub fn fingerprint(purpose: &str, hash: &[u8; 32]) -> String {
+    let hash = Sha256::new().chain_update(purpose).chain_update(hash).finalize();
     let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
     let groups = hash.chunks(GROUP).take(GROUPS);
     let groups = groups.map(|bytes| format!("{:05}", number(bytes) % DIGITS));

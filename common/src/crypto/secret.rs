@@ -17,10 +17,6 @@ use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
-use argon2::Algorithm;
-use argon2::Argon2;
-use argon2::Params;
-use argon2::Version;
 use ciphers::Gcm;
 use ciphers::NONCE;
 use ciphers::TAG;
@@ -37,8 +33,10 @@ use crate::command::Action;
 use crate::command::Command;
 use crate::command::Parse;
 use crate::command::Parsed;
-use crate::crypto::Secret;
 use crate::crypto::hex;
+use crate::crypto::stretch;
+use crate::crypto::stretch::NoMemory;
+use crate::crypto::stretch::SALT;
 use crate::crypto::unhex;
 use crate::face;
 use crate::face::Face;
@@ -53,14 +51,8 @@ use crate::sync::lock;
 
 /// What the associated data begins with.
 const PURPOSE: &str = "chat5 secret v1";
-/// Of Argon2id: KiB of memory, passes, lanes; what OWASP asks of a server, at the client.
-const MEMORY: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
 /// So many secrets wait to be opened; the oldest goes first.
 const KEPT: usize = 100;
-
-const SALT: usize = 16;
 
 /// Why there is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -72,8 +64,8 @@ pub enum NotOpened {
     #[error("it opens, and what is in it is no text")]
     NotText,
     /// No memory for Argon2.
-    #[error("there is no memory for it")]
-    Memory,
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
 }
 
 /// Seals `text` with what two people know, so that only they can open it: both names are in it.
@@ -94,7 +86,7 @@ pub fn seal<R: CryptoRng + ?Sized>(
     let data = associated_data(from, to);
     let tag = cipher(key, &salt)?.seal(&nonce, &data, text);
     // It fails for texts of more than 64 GiB only.
-    sealed.extend_from_slice(&tag.map_err(|_| NotOpened::Memory)?);
+    sealed.extend_from_slice(&tag.map_err(|_| NoMemory)?);
     Ok(sealed)
 }
 
@@ -123,13 +115,8 @@ pub fn open(
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-fn cipher(key: &str, salt: &[u8; SALT]) -> Result<Gcm, NotOpened> {
-    let mut stretched = Secret::from([0; 32]);
-    let params = Params::new(MEMORY, PASSES, LANES, None).map_err(|_| NotOpened::Memory)?;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(key.as_bytes(), salt, stretched.expose_mut())
-        .map_err(|_| NotOpened::Memory)?;
-    Ok(Gcm::new(stretched.expose()))
+fn cipher(key: &str, salt: &[u8; SALT]) -> Result<Gcm, NoMemory> {
+    Ok(Gcm::new(stretch::stretch(key.as_bytes(), salt)?.expose()))
 }
 
 fn associated_data(from: &Name, to: &Name) -> Vec<u8> {

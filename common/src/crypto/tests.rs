@@ -22,6 +22,7 @@ fn nothing_that_holds_a_secret_has_a_debug_that_could_show_it() {
     const { assert!(!Of::<Secret>::HAS_DEBUG) };
     const { assert!(!Of::<Session>::HAS_DEBUG) };
     const { assert!(!Of::<Private>::HAS_DEBUG) };
+    const { assert!(!Of::<CipherState>::HAS_DEBUG) };
     const { assert!(!Of::<Encryptor>::HAS_DEBUG) };
     const { assert!(!Of::<Decryptor>::HAS_DEBUG) };
     const { assert!(!Of::<Handshake<&[u8], Vec<u8>>>::HAS_DEBUG) };

@@ -147,6 +147,15 @@ impl Open {
         }
     }
 
+    /// Asks for what is not shown while it is typed, such as a password; `None` if there is nobody
+    /// to ask, or if they do not want to say.
+    pub fn ask_secret(&self, question: &'static str) -> Option<String> {
+        match self {
+            Open::Terminal(terminal) => terminal.ask_secret(question),
+            Open::Piped { .. } => None,
+        }
+    }
+
     /// Whether there is somebody to ask.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Open::Terminal(_))

@@ -244,7 +244,8 @@ impl Drop for Lo {
 /// With `--pcap -` the capture alone is on stdout; when nobody reads it any more, the chat goes on.
 pub fn the_chat_survives_its_capture<S: Stage>() {
     let mut command = Command::new(S::binary());
-    command.args(["server", "--listen", "127.0.0.1:0", "--pcap", "-"]).env_remove(KEY_LOG);
+    command.args(["server", "--listen", "127.0.0.1:0", "--pcap", "-"]).args(S::options());
+    command.env_remove(KEY_LOG);
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut server = command.spawn().expect("the program starts");
     let mut stderr = BufReader::new(server.stderr.take().expect("piped"));
@@ -289,7 +290,8 @@ pub fn a_clients_capture_has_stdout_alone<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);
     let address = server.address.to_string();
     let mut command = Command::new(S::binary());
-    command.args(["client", &address, "--name", "alice", "--pcap", "-"]).env_remove(KEY_LOG);
+    command.args(["client", &address, "--name", "alice", "--pcap", "-"]).args(S::options());
+    command.env_remove(KEY_LOG);
     let output = command.stdin(Stdio::null()).output().expect("the program starts");
     assert_eq!(output.status.code(), Some(0));
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -176,6 +176,7 @@ pub fn input_that_is_no_text<S: Stage>() {
     let address = server.address.to_string();
     let mut alice = Command::new(S::binary())
         .args(["client", &address, "--name", "alice"])
+        .args(S::options())
         .env_remove(KEY_LOG)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -330,7 +331,7 @@ pub fn the_tour_on_a_projector<S: Stage>() {
     let headings = lines.iter().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
     let headings = headings.collect::<Vec<_>>();
     for no_color in ["", "1"] {
-        let mut command = Terminal::command::<S>(&["--step"]);
+        let mut command = Terminal::tour::<S>(&["--step"]);
         command.env("TMPDIR", folder.path());
         command.env("NO_COLOR", no_color);
         let mut terminal = Terminal::start_command(command, 24, 80);

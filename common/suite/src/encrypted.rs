@@ -34,7 +34,7 @@ use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::server::Server;
 use crate::session::fingerprint;
-use crate::session::said;
+use crate::session::said_by;
 use crate::tap::Tap;
 
 /// The options of each suite.
@@ -81,7 +81,7 @@ fn visit<S: Stage>(server: &ServerProgram, name: &str, options: &[&str], suite: 
     client.expect(&[&format!("* {name} joined")]);
     let (code, lines, stderr) = client.end();
     assert_eq!((code, lines), (Some(0), vec![]), "{stderr}");
-    let (line, rest) = said(&stderr, suite);
+    let (line, rest) = said_by::<S>(&stderr, suite);
     assert_eq!(rest, "");
     let fingerprint = fingerprint(line, suite).to_owned();
     // The server's log says the same of this very session.
@@ -162,7 +162,6 @@ pub fn key_logs<S: Stage>() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let (servers, clients) = (path("server"), path("client"));
-    fs::write(&clients, "").expect("it can be written");
     for (number, suite) in (1..).zip(SUITES) {
         let file = servers.to_str().expect("UTF-8");
         let server = ServerProgram::start::<S>(&[&suite[..], &["--keylog", file]].concat());
@@ -170,7 +169,10 @@ pub fn key_logs<S: Stage>() {
 
         let address = server.address.to_string();
         let mut command = Command::new(S::binary());
-        command.args(["client", &address, "--name", "alice"]).env("CHATKEYLOG", &clients);
+        command
+            .args(["client", &address, "--name", "alice"])
+            .args(suite)
+            .env("CHATKEYLOG", &clients);
         let mut alice = Program::start_command(&mut command);
         let tap = Tap::before(server.address);
         alice.expect(&["* alice joined"]);
@@ -179,7 +181,7 @@ pub fn key_logs<S: Stage>() {
         let (warning, session) = stderr.split_once('\n').expect("two lines");
         assert!(warning.starts_with(WARNING), "{stderr}");
         assert!(warning.contains(clients.to_str().expect("UTF-8")), "{stderr}");
-        assert_eq!(said(session, &named(suite)).1, "");
+        assert_eq!(said_by::<S>(session, &named(suite)).1, "");
 
         // What is known by the random bytes of the client's hello, which is on the wire.
         let mut bob = Peer::connect::<S>(tap.address);
@@ -361,34 +363,39 @@ const NEVER: [&str; 9] = [
 
 /// Nothing that is said can be read in what crosses the wire; all of it can where it arrives.
 pub fn nothing_is_readable_on_the_wire<S: Stage>() {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (number, suite) in SUITES.iter().enumerate() {
-        let file = folder.path().join(number.to_string());
-        let path = file.to_str().expect("UTF-8");
-        let server = ServerProgram::start::<S>(&[&suite[..], &["--pcap", path]].concat());
-        let mut alice = client::<S>(server.address, "alice", &[]);
-        alice.expect(&["* alice joined"]);
-        let mut carol = client::<S>(server.address, "carol", &[]);
-        carol.expect(&["* carol joined"]);
-        alice.expect(&["* carol joined"]);
-        alice.type_line(SAID[0]);
-        carol.expect(&[&format!("alice: {}", SAID[0])]);
-        carol.type_line(&format!("@alice {}", SAID[1]));
-        alice.expect(&[&format!("carol -> alice: {}", SAID[1])]);
-        alice.type_line("@group set team carol");
-        alice.type_line(&format!("@group send team {}", SAID[2]));
-        alice.expect(&["* alice made the group #team: alice, carol"]);
-        alice.expect(&[&format!("alice -> #team: {}", SAID[2])]);
-        assert_eq!((alice.end().0, carol.end().0), (Some(0), Some(0)));
-        log_with(&server, |log| log.matches(": left").count() == 2);
+    for suite in SUITES {
+        nothing_is_readable_with::<S>(&suite, b"CHT2\x01");
+    }
+}
 
-        let capture = fs::read(&file).expect("a capture");
-        let holds = |bytes: &[u8]| capture.windows(bytes.len()).any(|window| window == bytes);
-        // The search finds what is there.
-        assert!(holds(b"CHT2\x01"));
-        for words in NEVER {
-            assert!(!holds(words.as_bytes()), "{words:?} with {}", named(*suite));
-        }
+/// The same with these options on both sides, of which the handshake begins with `magic`.
+pub fn nothing_is_readable_with<S: Stage>(options: &[&str], magic: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("capture");
+    let path = file.to_str().expect("UTF-8");
+    let server = ServerProgram::start::<S>(&[options, &["--pcap", path]].concat());
+    let mut alice = client::<S>(server.address, "alice", options);
+    alice.expect(&["* alice joined"]);
+    let mut carol = client::<S>(server.address, "carol", options);
+    carol.expect(&["* carol joined"]);
+    alice.expect(&["* carol joined"]);
+    alice.type_line(SAID[0]);
+    carol.expect(&[&format!("alice: {}", SAID[0])]);
+    carol.type_line(&format!("@alice {}", SAID[1]));
+    alice.expect(&[&format!("carol -> alice: {}", SAID[1])]);
+    alice.type_line("@group set team carol");
+    alice.type_line(&format!("@group send team {}", SAID[2]));
+    alice.expect(&["* alice made the group #team: alice, carol"]);
+    alice.expect(&[&format!("alice -> #team: {}", SAID[2])]);
+    assert_eq!((alice.end().0, carol.end().0), (Some(0), Some(0)));
+    log_with(&server, |log| log.matches(": left").count() == 2);
+
+    let capture = fs::read(&file).expect("a capture");
+    let holds = |bytes: &[u8]| capture.windows(bytes.len()).any(|window| window == bytes);
+    // The search finds what is there.
+    assert!(holds(magic));
+    for words in NEVER {
+        assert!(!holds(words.as_bytes()), "{words:?} with {options:?}");
     }
 }
 
@@ -399,12 +406,12 @@ pub fn the_same_message_is_never_the_same_ciphertext<S: Stage>() {
     for suite in SUITES {
         let server = ServerProgram::start::<S>(&suite);
         let (bobs, carols) = (Tap::before(server.address), Tap::before(server.address));
-        let mut bob = client::<S>(bobs.address, "bob", &[]);
+        let mut bob = client::<S>(bobs.address, "bob", &suite);
         bob.expect(&["* bob joined"]);
-        let mut carol = client::<S>(carols.address, "carol", &[]);
+        let mut carol = client::<S>(carols.address, "carol", &suite);
         carol.expect(&["* carol joined"]);
         bob.expect(&["* carol joined"]);
-        let mut alice = client::<S>(server.address, "alice", &[]);
+        let mut alice = client::<S>(server.address, "alice", &suite);
         for client in [&mut bob, &mut carol] {
             client.expect(&["* alice joined"]);
         }
@@ -459,9 +466,10 @@ pub fn an_end_that_nobody_has_meant<S: Stage>() {
 #[cfg(unix)]
 pub fn a_server_that_stops_is_no_attack<S: Stage>() {
     for _ in 0..5 {
-        let server = ServerProgram::start::<S>(&["--cipher", "aes-256-gcm"]);
+        let gcm = ["--cipher", "aes-256-gcm"];
+        let server = ServerProgram::start::<S>(&gcm);
         let mut clients =
-            ["alice", "bob", "carol"].map(|name| client::<S>(server.address, name, &[]));
+            ["alice", "bob", "carol"].map(|name| client::<S>(server.address, name, &gcm));
         for (client, name) in clients.iter_mut().zip(["alice", "bob", "carol"]) {
             while client.line().expect("it joins") != format!("* {name} joined") {}
         }

@@ -325,7 +325,7 @@ pub fn nobody_reads_the_log<S: Stage>() {
     const LINES: usize = 3_000;
     let (unread, stderr) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(S::binary());
-    command.args(["server", "--listen", "127.0.0.1:0", "-vv"]).stderr(stderr);
+    command.args(["server", "--listen", "127.0.0.1:0", "-vv"]).args(S::options()).stderr(stderr);
     let server = ServerProgram::from(Program::start_deaf(&mut command));
     drop(command);
     let [mut alice, mut bob] = ["alice", "bob"].map(|name| server.client::<S>(name));

@@ -206,8 +206,9 @@ pub fn a_name_is_asked_for<S: Stage>() {
     let made = std::process::Command::new("mkfifo").arg(&gate).status();
     assert!(made.expect("the system has mkfifo").success());
     let (binary, gate_name) = (S::binary().display(), gate.display());
+    let options = S::options().join(" ");
     let mut shell = portable_shell();
-    shell.arg(format!("cat '{gate_name}'; exec '{binary}' client {address} --name bob"));
+    shell.arg(format!("cat '{gate_name}'; exec '{binary}' client {address} --name bob {options}"));
     let ahead = Terminal::start_command(shell, SIZE.0, SIZE.1);
     // So many that the question comes while they are still being read.
     ahead.type_text(&format!("{}second\r", "hello\r".repeat(200)));
@@ -245,8 +246,9 @@ pub fn a_lost_server<S: Stage>() {
     let mut server = ServerProgram::start::<S>(&[]);
     let address = server.address.to_string();
     let mut shell = portable_shell();
-    let binary = S::binary().display();
-    shell.arg(format!("'{binary}' client {address} --name alice; echo code $?; stty -a"));
+    let (binary, options) = (S::binary().display(), S::options().join(" "));
+    let alice = format!("'{binary}' client {address} --name alice {options}");
+    shell.arg(format!("{alice}; echo code $?; stty -a"));
     let mut alice = Terminal::start_command(shell, SIZE.0, SIZE.1);
     alice.wait_for_row("alice>");
     alice.type_text("half a li");
@@ -363,7 +365,8 @@ pub fn to_the_background_and_back<S: Stage>() {
     let shell = Terminal::start_command(shell, SIZE.0, SIZE.1);
     shell.wait_for_row("$");
     let address = server.address;
-    say(&shell, &format!("clear; '{}' client {address} --name alice", S::binary().display()));
+    let (binary, options) = (S::binary().display(), S::options().join(" "));
+    say(&shell, &format!("clear; '{binary}' client {address} --name alice {options}"));
     shell.wait_for_row("alice>");
     shell.type_text("half");
     shell.key(Key::Ctrl('z'));
@@ -448,7 +451,10 @@ pub fn no_size<S: Stage>() {
     let server = ServerProgram::start::<S>(&[]);
     let mut shell = portable_shell();
     let (binary, address) = (S::binary().display(), server.address);
-    shell.arg(format!("stty rows 0 cols 0; exec '{binary}' client {address} --name alice"));
+    let options = S::options().join(" ");
+    shell.arg(format!(
+        "stty rows 0 cols 0; exec '{binary}' client {address} --name alice {options}"
+    ));
     let alice = Terminal::start_command(shell, SIZE.0, SIZE.1);
     alice.wait_for_row("* alice joined");
     alice.wait_for_row("alice>");
@@ -485,9 +491,12 @@ pub fn frames_above_the_line<S: Stage>() {
     let frames = shown.iter().filter(|row| row.starts_with(&address)).count();
     assert!(frames >= 4, "{shown:?}");
     let (sessions, shown) = shown.into_iter().partition::<Vec<_>, _>(|row| {
-        S::session().is_some() && (row.starts_with("session: ") || row.starts_with("warning: "))
+        let mut said = S::says().iter().filter(|beginning| !beginning.starts_with(' '));
+        let is_session = row.starts_with("session: ") || row.starts_with("warning: ");
+        S::session().is_some() && (is_session || said.any(|beginning| row.starts_with(beginning)))
     });
-    assert_eq!(sessions.len(), usize::from(session::rows::<S>()), "{sessions:?}");
+    let more = S::says().iter().filter(|beginning| beginning.starts_with(' ')).count();
+    assert_eq!(sessions.len() + more, usize::from(session::rows::<S>()), "{sessions:?}");
     for row in &shown {
         // Frames of more than a row go on below, by two columns to the right.
         let starts = ["* ", "bob: hi", "alice> half", "  ", &address];

@@ -21,7 +21,9 @@ use crate::pages::Project;
 use crate::process::Program;
 use crate::process::ServerProgram;
 
+pub use files::an_offer_that_is_not_answered;
 pub use files::beyond_the_window;
+pub use files::files_that_are_cancelled;
 pub use files::files_that_do_not_arrive;
 pub use files::it_refuses_the_same_names;
 pub use files::they_send_files;
@@ -46,7 +48,7 @@ pub struct Setting<'a> {
 
 impl Setting<'_> {
     /// The stage's server, on a free port.
-    fn serve(&self) -> ServerProgram {
+    pub fn serve(&self) -> ServerProgram {
         let mut command = Command::new(self.binary);
         command.args(["server", "--listen", "127.0.0.1:0"]).args(self.server);
         ServerProgram::from(Program::start_command(&mut command))
@@ -63,25 +65,42 @@ impl Setting<'_> {
 
     /// The client in Python, which has just started.
     pub fn python(&self, server: SocketAddr, name: &str) -> Program {
-        let mut command = python();
-        command.arg(CLIENT).args([&server.to_string(), name]).args(self.python);
-        Program::start_command(&mut command)
+        python_with(&[&[&*server.to_string(), name], self.python].concat())
     }
 }
 
 /// Whether a test has to do without Python, or without its package `cryptography` where that is
 /// needed; then it says so, and in CI (`CI` is set) it fails.
 pub fn is_left_out(needs_cryptography: bool) -> bool {
-    let (import, what) = match needs_cryptography {
-        true => ("import cryptography", "Python 3 with its package `cryptography`"),
-        false => ("", "Python 3"),
-    };
-    if python().args(["-c", import]).output().is_ok_and(|output| output.status.success()) {
+    match needs_cryptography {
+        true => {
+            is_missing(&["-c", "import cryptography"], "Python 3 with its package `cryptography`")
+        }
+        false => is_missing(&["-c", ""], "Python 3"),
+    }
+}
+
+/// The same of what a login needs.
+pub fn login_is_left_out() -> bool {
+    is_missing(
+        &["docs/interop/check_protocol_page.py", "--needs"],
+        "Python 3 with its package `cryptography`, in version 44 or with `argon2-cffi`",
+    )
+}
+
+/// Whether this fails, because Python lacks what is named.
+fn is_missing(check: &[&str], what: &str) -> bool {
+    if python().args(check).output().is_ok_and(|output| output.status.success()) {
         return false;
     }
     assert!(env::var_os("CI").is_none(), "CI needs {what}");
     println!("left out: {what} is not installed");
     true
+}
+
+/// The client in Python, with these words behind it on the command line.
+pub fn python_with(args: &[&str]) -> Program {
+    Program::start_command(python().arg(CLIENT).args(args))
 }
 
 /// Python, as the pages call it, from where they call it.
@@ -185,9 +204,17 @@ pub fn it_says_why_it_ends(setting: &Setting<'_>) {
     assert!(stderr.lines().any(|line| line.starts_with("! ")), "{stderr}");
 }
 
-/// Runs each command of the page about this client that names the stage's own address, at a server
-/// that listens elsewhere.
-pub fn commands_of_the_page(setting: &Setting<'_>, address: &str) {
+/// What the client in Python computes is what is known.
+pub fn the_client_checks_itself() {
+    let output = python().arg("docs/interop/check_chat_client.py").output().expect("Python runs");
+    let [stdout, stderr] = [output.stdout, output.stderr].map(String::from_utf8);
+    assert!(output.status.success(), "{stdout:?} {}", stderr.expect("text"));
+    assert_eq!(stdout.expect("text").lines().last(), Some("the login"));
+}
+
+/// Runs each command of the page about this client that names this address, at a server that listens
+/// elsewhere. Some words of it stand for others.
+pub fn commands_of_the_page(setting: &Setting<'_>, address: &str, words: &[(&str, String)]) {
     let project = Project::this();
     let page = project.page("docs/interop/README.md");
     let lines = page.blocks.iter().filter(|block| block.language == "sh");
@@ -197,10 +224,12 @@ pub fn commands_of_the_page(setting: &Setting<'_>, address: &str) {
     assert!(!commands.is_empty(), "{}: a line in a block of `sh` begins with {start}", page.path);
     let server = setting.serve();
     for command in commands {
-        let words = command.split_whitespace().collect::<Vec<_>>();
-        let python = &words[1..];
-        let mut client = Setting { python, ..*setting }.python(server.address, words[0]);
-        client.expect(&[&format!("* {} joined", words[0])]);
+        let meant = |word| words.iter().find(|(from, _)| *from == word).map(|(_, to)| to.as_str());
+        let command_words = command.split_whitespace().map(|word| meant(word).unwrap_or(word));
+        let command_words = command_words.collect::<Vec<_>>();
+        let (name, python) = command_words.split_first().expect("who it is");
+        let mut client = Setting { python, ..*setting }.python(server.address, name);
+        client.expect(&[&format!("* {name} joined")]);
         let (code, _, stderr) = client.end();
         assert_eq!(code, Some(0), "{start}{command}: {stderr}");
     }

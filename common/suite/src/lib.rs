@@ -78,6 +78,11 @@ pub trait Stage {
         None
     }
 
+    /// How the lines begin that a client says after that, each of which fits into a terminal's row.
+    fn says() -> &'static [&'static str] {
+        &[]
+    }
+
     /// Runs the stage's server in this thread until the listener is stopped.
     fn serve(listener: &Listener, limits: &Limits);
 

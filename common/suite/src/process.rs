@@ -85,10 +85,11 @@ impl Program {
         Program { child, stdin, stdout, stderr, readers: vec![read_out, read_err] }
     }
 
-    /// Types a line.
+    /// Types a line, all at once: the program may end as soon as it has read a part of it.
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("the input is open");
-        writeln!(stdin, "{line}").expect("the program reads its input");
+        let line = format!("{line}\n");
+        stdin.write_all(line.as_bytes()).expect("the program reads its input");
     }
 
     /// Its input, for a thread that types on where the program may not read; else it ends with that.

@@ -14,7 +14,19 @@ const WARNING: &str =
 /// sessions that is all of it.
 #[track_caller]
 pub fn behind<S: Stage>(stderr: &str) -> &str {
-    S::session().map_or(stderr, |suite| said(stderr, suite).1)
+    S::session().map_or(stderr, |suite| said_by::<S>(stderr, suite).1)
+}
+
+/// As [`said`], behind which the stage says something else.
+#[track_caller]
+pub fn said_by<'a, S: Stage>(stderr: &'a str, suite: &str) -> (&'a str, &'a str) {
+    let (session, behind) = said(stderr, suite);
+    let behind = S::says().iter().fold(behind, |behind, beginning| {
+        let (line, behind) = behind.split_once('\n').expect("another line");
+        assert!(line.starts_with(beginning), "{line:?} does not begin with {beginning:?}");
+        behind
+    });
+    (session, behind)
 }
 
 /// The line about a session of this suite, and what is behind it and its warning.
@@ -45,12 +57,17 @@ pub fn shown<S: Stage>(terminal: &Terminal) -> Vec<String> {
             assert_eq!(rows.remove(0), WARNING);
         }
     }
+    for beginning in S::says() {
+        let row = rows.remove(0);
+        assert!(row.starts_with(beginning), "{row:?} does not begin with {beginning:?}");
+    }
     rows
 }
 
 /// So many rows of a terminal are above what a client of any stage shows.
 pub fn rows<S: Stage>() -> u16 {
-    S::session().map_or(0, |suite| if warns(suite) { 2 } else { 1 })
+    let said = u16::try_from(S::says().len()).expect("not so many");
+    said + S::session().map_or(0, |suite| if warns(suite) { 2 } else { 1 })
 }
 
 /// The fingerprint in a line about a session, which has to be of this suite.

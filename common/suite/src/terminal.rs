@@ -130,6 +130,13 @@ impl Terminal {
 
     /// The command that [`Terminal::start`] starts, to add to its environment.
     pub fn command<S: Stage>(args: &[&str]) -> CommandBuilder {
+        let mut command = Terminal::tour::<S>(args);
+        command.args(S::options());
+        command
+    }
+
+    /// The same without the stage's options, which are none of a tour's.
+    pub fn tour<S: Stage>(args: &[&str]) -> CommandBuilder {
         let mut command = CommandBuilder::new(S::binary());
         command.args(args);
         prepare(&mut command);

@@ -110,15 +110,15 @@ fn suites(stage: Stage) -> Vec<Option<[&'static str; 2]>> {
 fn converse(stage: Stage, program: &Path, suite: Option<[&'static str; 2]>) -> Result<Cost> {
     let folder = tempfile::tempdir()?;
     let keylog = folder.path().join("keys");
-    let options = match suite {
+    // A stage with a handshake of its own has the other one only where both sides ask for it.
+    let asked = match suite {
         None => Vec::new(),
-        Some([kex, cipher]) => {
-            let keylog = keylog.to_str().context("a folder whose name is no text")?;
-            vec!["--kex", kex, "--cipher", cipher, "--keylog", keylog]
-        }
+        Some([kex, cipher]) => vec!["--kex", kex, "--cipher", cipher],
     };
-    let (server, address) = Program::serve(program, &options)?;
-    let conversation = Conversation { program, address };
+    let keylog_name = keylog.to_str().context("a folder whose name is no text")?;
+    let logged = if suite.is_some() { vec!["--keylog", keylog_name] } else { Vec::new() };
+    let (server, address) = Program::serve(program, &[&asked[..], &logged].concat())?;
+    let conversation = Conversation { program, address, options: asked };
     let transcripts = match stage.has_operator {
         true => conversation.with_operator(server)?,
         false => conversation.in_a_room(server)?,
@@ -143,6 +143,8 @@ fn converse(stage: Stage, program: &Path, suite: Option<[&'static str; 2]>) -> R
 struct Conversation<'a> {
     program: &'a Path,
     address: SocketAddr,
+    /// Of its clients.
+    options: Vec<&'static str>,
 }
 
 impl Conversation<'_> {
@@ -178,7 +180,8 @@ impl Conversation<'_> {
     fn join(&self, name: &str) -> Result<(Program, Relay)> {
         let relay = Relay::start(self.address, tamper::eavesdrop())?;
         let address = relay.address.to_string();
-        let mut client = Program::start(self.program, &["client", &address, "--name", name])?;
+        let args = [&["client", &address, "--name", name], &self.options[..]].concat();
+        let mut client = Program::start(self.program, &args)?;
         client.sees(&format!("* {name} joined"))?;
         Ok((client, relay))
     }

@@ -58,6 +58,13 @@ fn the_code_alone_is_what_is_published() {
 }
 
 #[test]
+fn stage_5_has_the_handshake_of_stage_3_only_where_both_sides_ask_for_it() {
+    let (code, shown, stderr) = labs(&["diff", "4", "5"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(shown.contains("sealed ends"), "{shown}");
+}
+
+#[test]
 fn wrong_usage_and_stages_that_are_not_there() {
     assert_eq!(labs(&["diff", "1"]).0, Some(2));
     assert_eq!(labs(&["diff", "1", "2", "3"]).0, Some(2));

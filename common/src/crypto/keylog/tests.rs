@@ -46,6 +46,7 @@ fn the_lines_are_those_of_another_implementation_and_nothing_else() {
 fn sessions_are_appended_to_what_is_there() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("log");
+    drop(KeyLog::append(&path).unwrap());
     fs::write(&path, "# from yesterday\n").unwrap();
     let sessions = sessions();
     let first = KeyLog::append(&path).unwrap();
@@ -59,7 +60,7 @@ fn sessions_are_appended_to_what_is_there() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_file_is_for_its_owner_alone_and_an_old_one_stays_as_it_is() {
+fn a_new_file_is_for_its_owner_alone_and_one_that_others_may_read_is_refused() {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
@@ -70,9 +71,15 @@ fn a_new_file_is_for_its_owner_alone_and_an_old_one_stays_as_it_is() {
     assert_eq!(mode(&new), 0o600);
     let old = folder.path().join("old");
     fs::write(&old, "").unwrap();
-    fs::set_permissions(&old, Permissions::from_mode(0o640)).unwrap();
+    for others in [0o640, 0o604, 0o620] {
+        fs::set_permissions(&old, Permissions::from_mode(others)).unwrap();
+        let refused = KeyLog::append(&old).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+        assert_eq!(mode(&old), others);
+    }
+    fs::set_permissions(&old, Permissions::from_mode(0o600)).unwrap();
     KeyLog::append(&old).unwrap().write(&sessions()[0].0).unwrap();
-    assert_eq!(mode(&old), 0o640);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use aes::Aes256;
 use aes::cipher::BlockCipherEncrypt;
 use aes::cipher::KeyInit;
+use ciphers::Gcm;
 use clap::ValueEnum;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -135,9 +136,7 @@ fn gcm_is_that_of_wycheproof() {
     for Wycheproof { id, result, case, .. } in vectors::parse::<Wycheproof<Case>>(tests) {
         let key = Secret::from(<[u8; 32]>::try_from(&case.key[..]).unwrap());
         // The same calls as a record's, with any nonce and associated data.
-        let Direction::Gcm { key: cipher, .. } = Direction::new(Cipher::Gcm, &key) else {
-            panic!()
-        };
+        let cipher = Gcm::new(key.expose());
         let nonce = <[u8; 12]>::try_from(&case.iv[..]).unwrap();
         let mut buffer = vec![7; case.ct.len()];
         let tag = <[u8; TAG]>::try_from(&case.tag[..]).unwrap();
@@ -167,13 +166,8 @@ fn gcm_is_that_of_wycheproof() {
 
 /// Both halves of a GCM direction after `count` records.
 fn at(key: &Secret, count: u64) -> (Encryptor, Decryptor) {
-    let mut encryptor = Encryptor::new(Cipher::Gcm, key, StdRng::seed_from_u64(1));
-    let mut decryptor = Decryptor::new(Cipher::Gcm, key);
-    for direction in [&mut encryptor.direction, &mut decryptor.direction] {
-        let Direction::Gcm { count: next, .. } = direction else { panic!() };
-        *next = count;
-    }
-    (encryptor, decryptor)
+    let state = || CipherState::new(key).at(count);
+    (state().into(), state().into())
 }
 
 #[test]
@@ -386,10 +380,7 @@ fn a_record_that_holds_no_kind_is_refused() {
     }
     assert_eq!(open(&mut decryptor(Cipher::Cfb), &[0; IV + 1]).unwrap().len(), 1);
     // Only who has the key can make one of nothing that has a right tag.
-    let Direction::Gcm { key, .. } = Direction::new(Cipher::Gcm, &Secret::from(KEY)) else {
-        panic!()
-    };
-    let tag = key.seal(&[0; NONCE], &[], &mut []).unwrap();
+    let tag = CipherState::new(&Secret::from(KEY)).seal(&[], &mut []).unwrap();
     assert_refused(&mut decryptor(Cipher::Gcm), &tag, BadRecord::TooShort);
 }
 
@@ -424,6 +415,28 @@ fn no_nonce_comes_twice_not_even_after_the_last_one() {
         assert_eq!(frames.pending(), 0);
         assert_refused(&mut decryptor, &last, BadRecord::TooMany);
     }
+}
+
+#[test]
+fn a_direction_that_rekeys_has_records_of_gcm_and_a_sealed_end() {
+    let key = Secret::from(KEY);
+    let boundary = (1 << 20) - 1;
+    let mut encryptor = Encryptor::from(CipherState::rekeying(&key).at(boundary));
+    let mut decryptor = Decryptor::from(CipherState::rekeying(&key).at(boundary)).of("alice");
+    let records = bodies(&mut encryptor, &[b"\x10one", b"\x10two"]);
+    let (mut one_key, _) = at(&key, boundary);
+    let same_key = bodies(&mut one_key, &[b"\x10one", b"\x10two"]);
+    assert_eq!(records[0], same_key[0]);
+    assert_ne!(records[1], same_key[1]);
+    for (record, payload) in records.iter().zip([b"\x10one", b"\x10two"]) {
+        assert_eq!(open(&mut decryptor, record).unwrap(), payload);
+    }
+    assert!(decryptor.end().is_err());
+    let mut frames = Writer::new(Vec::new(), "alice");
+    encryptor.close(&mut frames).unwrap();
+    let close = &frames.stream()[frame::HEADER + 1..];
+    assert_eq!(decryptor.open(Frame { kind: RECORD, body: close }).unwrap(), None);
+    assert_eq!(decryptor.end().unwrap(), None);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub enum To {
 }
 
 /// What is shown of a line, and in which column of it the cursor is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct View {
     pub text: String,
     pub cursor: usize,

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::mem;
 use std::panic;
 use std::process;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ use self::bars::Bars;
 use self::complete::Known;
 use self::line::Line;
 use self::line::To;
+use self::line::View;
 use super::Face;
 use super::Input;
 use super::Progress;
@@ -131,7 +133,7 @@ struct Screen {
     /// Made narrower, the terminal has cut rows off instead of breaking them.
     cuts: bool,
     /// Instead of the prompt.
-    question: Option<&'static str>,
+    question: Option<Question>,
     /// What was typed ahead is to be read, and forgotten.
     forgets: bool,
     me: Option<Name>,
@@ -152,6 +154,14 @@ struct Screen {
     ended: bool,
     /// The terminal has been given back.
     closed: bool,
+}
+
+/// What is asked, until it is answered.
+#[derive(Clone, Copy)]
+struct Question {
+    text: &'static str,
+    /// The answer is not shown.
+    is_secret: bool,
 }
 
 enum Typed {
@@ -207,7 +217,7 @@ impl Terminal {
 
     /// A name; `None` if nobody wants to give one.
     pub fn ask_name(&self) -> Option<Name> {
-        let mut input = self.ask("your name: ");
+        let mut input = self.ask(Question { text: "your name: ", is_secret: false });
         loop {
             let answer = input.line()?;
             match answer.trim().parse::<Name>() {
@@ -223,6 +233,18 @@ impl Terminal {
                 }
             }
         }
+    }
+
+    /// An answer that is not shown while it is typed; `None` if nobody wants to give one.
+    pub fn ask_secret(&self, text: &'static str) -> Option<String> {
+        // The answer has a line of its own, so that nothing of it can come back in a later one.
+        let kept = mem::take(&mut self.screen().line);
+        let mut input = self.ask(Question { text, is_secret: true });
+        let answer = input.line();
+        let mut screen = self.screen();
+        screen.question = None;
+        screen.line = kept;
+        answer
     }
 
     /// What the client of a new connection needs; that of the one before gets nothing more.
@@ -258,7 +280,7 @@ impl Terminal {
         }
     }
 
-    fn ask(&self, question: &'static str) -> Session {
+    fn ask(&self, question: Question) -> Session {
         let session = self.session();
         let mut screen = self.screen();
         // What was typed for the chat is no answer, nor is what has not been read of it yet.
@@ -545,7 +567,10 @@ impl Screen {
         }
         self.bars.draw(bytes)?;
         let prompt = self.prompt();
-        let view = self.line.view(self.columns.saturating_sub(line::width(&prompt)));
+        let view = match self.is_secret() {
+            true => View::default(),
+            false => self.line.view(self.columns.saturating_sub(line::width(&prompt))),
+        };
         queue!(bytes, Print(self.painted(&prompt)), Print(&view.text))?;
         let note = self.typing_note();
         let used = line::width(&prompt) + line::width(&view.text);
@@ -560,7 +585,7 @@ impl Screen {
 
     fn prompt(&self) -> String {
         if let Some(question) = self.question {
-            return question.to_owned();
+            return question.text.to_owned();
         }
         match (&self.me, self.status) {
             (None, _) => "> ".to_owned(),
@@ -568,6 +593,11 @@ impl Screen {
             (Some(me), Status::Normal) => format!("{me}> "),
             (Some(me), status) => format!("{me} ({})> ", status.as_str()),
         }
+    }
+
+    /// Whether what is typed is not shown.
+    fn is_secret(&self) -> bool {
+        self.question.is_some_and(|question| question.is_secret)
     }
 
     fn painted(&self, prompt: &str) -> String {
@@ -626,7 +656,7 @@ impl Screen {
 
     /// Leaves a line that was being typed on the screen, and everything else to the system.
     fn close(&mut self) -> io::Result<()> {
-        if !std::mem::replace(&mut self.closed, true) {
+        if !mem::replace(&mut self.closed, true) {
             self.leave_row()?;
             give_terminal_back()?;
         }
@@ -641,6 +671,7 @@ impl Screen {
         if !self.line.text().is_empty() {
             let public = command::public(self.line.text(), &self.known.commands);
             let text = public.as_deref().unwrap_or(self.line.text());
+            let text = if self.is_secret() { "" } else { text };
             let line = format!("{prompt}{}", escape::text(text));
             for row in line::wrap(&line, self.columns) {
                 let painted = row.strip_prefix(&prompt).map(|rest| self.painted(&prompt) + rest);
@@ -713,7 +744,8 @@ impl Screen {
 
     /// Pasted lines are lines; what is after the last line end is still to be finished.
     fn paste(&mut self, text: &str, now: Instant) -> io::Result<()> {
-        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', TAB);
+        let tab = if self.is_secret() { "\t" } else { TAB };
+        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', tab);
         let mut lines = text.split('\n');
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
@@ -729,7 +761,9 @@ impl Screen {
 
     fn insert(&mut self, c: char, now: Instant) {
         self.line.insert(c.encode_utf8(&mut [0; 4]));
-        self.find_emoji();
+        if self.question.is_none() {
+            self.find_emoji();
+        }
         self.tell_typing(now);
     }
 

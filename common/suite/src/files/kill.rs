@@ -150,7 +150,9 @@ pub fn a_server<S: Stage>() {
         alice.type_line(&format!("@send {path}"));
         some_time_in(time);
         server.program.kill();
+        // Both notice it by themselves; who leaves before that has left.
         while bob.line().is_some() {}
+        while alice.line().is_some() {}
         assert_eq!((bob.end().0, alice.end().0), (Some(1), Some(1)));
         there += usize::from(assert_complete_or_part(&kept, &whole));
         assert_complete_or_part(&folder, &whole);

@@ -284,14 +284,75 @@ pub fn beyond_the_window(setting: &Setting<'_>) {
     bob.see(&["* alice joined".to_owned()]);
     alice.send(&folders.file("large.bin", &noise(5 * 1_048_576)), Some("bob"));
     alice.client.expect(&[
-        "* offered large.bin to bob (5242880 bytes)",
+        "* offered large.bin to bob (5242880 bytes); @cancel 1 takes it back",
         "* sending large.bin (5242880 bytes)",
         "! large.bin to bob: more came than had been asked for",
     ]);
-    bob.client.expect(&["! large.bin from alice: more came than had been asked for"]);
+    bob.client.expect(&[
+        "* receiving large.bin (5242880 bytes) from alice; @cancel 1 stops it",
+        "! large.bin from alice: more came than had been asked for",
+    ]);
     // Nobody is punished further.
     alice.client.type_line("sorry");
     bob.client.expect(&["alice: sorry"]);
+    for person in [alice, bob] {
+        let (code, lines, stderr) = person.client.end();
+        assert_eq!(code, Some(0), "{lines:?} {stderr}");
+    }
+    assert!(folders.received("bob").is_empty());
+}
+
+/// A client that waits for the answer to an offer ends, even if there will be none.
+pub fn an_offer_that_is_not_answered(setting: &Setting<'_>) {
+    let folders = Folders::new();
+    let server = setting.serve();
+    let lost = "\
+say = chat_client.Outbox.say
+chat_client.Outbox.say = lambda self, type, **f: type == 'offer' or say(self, type, **f)
+chat_client.TO_ANSWER = 0.1";
+    let mut bob = Person::changed(setting, server.address, &folders, "bob", lost);
+    let path = folders.file("lost.bin", b"it is");
+    bob.send(&path, None);
+    let (code, lines, stderr) = bob.client.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(lines, ["! lost.bin to all: no answer within 0.1 s"]);
+}
+
+/// Either side gives a file up, and the other learns it.
+pub fn files_that_are_cancelled(setting: &Setting<'_>) {
+    let folders = Folders::new();
+    let server = setting.serve();
+    // So they do not get through.
+    let mut bob = Person::changed(setting, server.address, &folders, "bob", ACKNOWLEDGES_NOTHING);
+    let mut alice = Person::python(setting, server.address, &folders, "alice");
+    bob.see(&["* alice joined".to_owned()]);
+    let file = folders.file("large.bin", &noise(5 * 1_048_576));
+    for (id, who) in [(1, "alice"), (2, "bob")] {
+        alice.send(&file, Some("bob"));
+        let offered =
+            format!("* offered large.bin to bob (5242880 bytes); @cancel {id} takes it back");
+        alice.client.expect(&[&offered, "* sending large.bin (5242880 bytes)"]);
+        let receiving =
+            format!("* receiving large.bin (5242880 bytes) from alice; @cancel {id} stops it");
+        bob.client.expect(&[&receiving]);
+        let cancel = format!("@cancel {id}");
+        if who == "alice" {
+            alice.client.type_line(&cancel);
+            alice.client.expect(&["* large.bin to bob: cancelled"]);
+            bob.client.expect(&["! large.bin from alice: cancelled"]);
+        } else {
+            bob.client.type_line(&cancel);
+            bob.client.expect(&["* large.bin from alice: cancelled"]);
+            alice.client.expect(&[
+                "! bob does not get large.bin: cancelled",
+                "! large.bin to bob: nobody takes it",
+            ]);
+        }
+    }
+    for nothing in ["2", "3", "-1", "²", "x y", ""] {
+        bob.client.type_line(&format!("@cancel {nothing}"));
+        bob.client.expect(&[&format!("! there is no file {nothing} on its way")]);
+    }
     for person in [alice, bob] {
         let (code, lines, stderr) = person.client.end();
         assert_eq!(code, Some(0), "{lines:?} {stderr}");

@@ -230,10 +230,14 @@ fn unescaped(text: &str) -> Result<String, String> {
     Ok(plain)
 }
 
+/// Questions whose answers are not shown.
+pub const HIDDEN: [&str; 2] = ["password:", "the same again:"];
+
 /// The prompts that a person types at.
-fn prompts(name: &str) -> [String; 4] {
+fn prompts(name: &str) -> Vec<String> {
     let status = |status: &str| format!("{name}{status}>");
-    [status(""), status(" (dnd)"), status(" (away)"), "your name:".to_owned()]
+    let shown = [status(""), status(" (dnd)"), status(" (away)"), "your name:".to_owned()];
+    shown.into_iter().chain(HIDDEN.map(str::to_owned)).collect()
 }
 
 /// Whether a row is a prompt with nothing behind it.
@@ -329,6 +333,7 @@ mod tests {
         assert_eq!(typed("bob", "bob> hi there"), Some(("bob>".to_owned(), "hi there")));
         assert_eq!(typed("bob", "bob (dnd)> @names "), Some(("bob (dnd)>".to_owned(), "@names")));
         assert_eq!(typed("bob", "your name: bob"), Some(("your name:".to_owned(), "bob")));
+        assert_eq!(typed("bob", "password: x y"), Some(("password:".to_owned(), "x y")));
         for line in ["bob> ", "bob>", "bob: hi", "alice> hi", "bob>hi"] {
             assert_eq!(typed("bob", line), None);
         }

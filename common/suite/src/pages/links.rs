@@ -10,12 +10,7 @@ use super::Project;
 
 /// What looks like the path of a file that is not there, and why; one that is there by now has to go
 /// from this list.
-const EXCEPTIONS: [(&str, &str); 4] = [
-    ("noise.rs", "a file of stage 5, which is being built"),
-    ("login.rs", "a file of stage 5, which is being built"),
-    ("known_servers.rs", "a file of stage 5, which is being built"),
-    ("downloads/report.pdf", "an example of a file that came"),
-];
+const EXCEPTIONS: [(&str, &str); 1] = [("downloads/report.pdf", "an example of a file that came")];
 
 /// What cargo, git and a system have for themselves.
 const ELSEWHERE: [&str; 5] = ["target/", "/", "~", ".git/", "downloads/"];

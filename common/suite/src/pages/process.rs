@@ -21,7 +21,7 @@ use crate::terminal::Terminal;
 
 /// A terminal that is wider than what pages show.
 const ROWS: u16 = 40;
-const COLS: u16 = 120;
+const COLS: u16 = 240;
 
 /// A running program whose stdout and stderr come as one; dropping it kills it.
 pub struct Process {

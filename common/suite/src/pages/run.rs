@@ -316,9 +316,12 @@ impl<'a> Session<'a> {
 }
 
 /// A line as a terminal shows it: one with a key in it is typed and not kept, only its first two
-/// words are.
+/// words are; a password is not shown.
 fn concealed(name: &str, line: &str) -> String {
     let Some((prompt, typed)) = console::typed(name, line) else { return line.to_owned() };
+    if console::HIDDEN.contains(&prompt.as_str()) {
+        return prompt;
+    }
     let mut words = typed.split_whitespace();
     match (words.next(), words.next(), words.next()) {
         (Some(command @ ("@secret" | "@open")), Some(word), Some(_)) => {
@@ -530,6 +533,8 @@ mod tests {
             ("bob> @open 1", "bob> @open 1"),
             ("bob> @alice some text", "bob> @alice some text"),
             ("alice: @open 1 KEY", "alice: @open 1 KEY"),
+            ("password: correct horse", "password:"),
+            ("the same again: correct horse", "the same again:"),
         ] {
             assert_eq!(concealed("bob", line), shown);
         }

@@ -204,9 +204,12 @@ fn unknown_option<'w>(
 
 /// What `@help` shows.
 fn explained(program: &Program) -> String {
+    // What it remembers goes with the folder.
+    let folder = tempfile::tempdir().expect("a folder");
     let start = |args: &[&str]| {
         let mut command = std::process::Command::new(&program.command[0]);
-        process::Program::start_command(command.args(&program.command[1..]).args(args))
+        command.args(&program.command[1..]).args(args).current_dir(folder.path());
+        process::Program::start_command(&mut command)
     };
     let server = ServerProgram::from(start(&["server", "--listen", "127.0.0.1:0"]));
     let mut client = start(&["client", &server.address.to_string(), "--name", "reader"]);

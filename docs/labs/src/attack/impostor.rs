@@ -3,7 +3,7 @@
 //! To the client it is the server, to the server it is a client, and it breaks nothing: the key
 //! exchange proves to neither side who the other is, whatever the suite. What is left is the
 //! fingerprint: two handshakes have two of them, and people who compare them, over a way that is
-//! not in the same hands, see it. Stage 5 gives the comparison to the programs.
+//! not in the same hands, see it. Stage 5 gives the comparison to the programs: [`super::noise`].
 
 use std::io;
 use std::net::SocketAddr;

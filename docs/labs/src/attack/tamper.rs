@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use common::frame::HANDSHAKE;
 use common::frame::MESSAGE;
 
 use super::relay::Attack;
@@ -46,6 +47,16 @@ pub fn flip_all(direction: Direction, numbers: Range<usize>, bit: usize) -> impl
     move |mut frame: Crossing, wire: &mut Wire| {
         let is_it = frame.direction == direction && numbers.contains(&frame.number);
         if is_it && frame.is_behind_handshake() {
+            turn(&mut frame.body, bit);
+        }
+        wire.pass(&frame);
+    }
+}
+
+/// Exercise *the transcript*: turns one bit of the body of a direction's first handshake message.
+pub fn flip_hello(direction: Direction, bit: usize) -> impl Attack {
+    move |mut frame: Crossing, wire: &mut Wire| {
+        if (frame.direction, frame.number, frame.kind) == (direction, 0, HANDSHAKE) {
             turn(&mut frame.body, bit);
         }
         wire.pass(&frame);

@@ -17,7 +17,9 @@ use labs::stages::Stage;
 use crate::victims::CFB;
 use crate::victims::CUT;
 use crate::victims::GCM;
+use crate::victims::OWN;
 use crate::victims::PLAIN;
+use crate::victims::STAGE;
 use crate::victims::TAMPERED;
 use crate::victims::Victims;
 use crate::victims::alice_attacked;
@@ -27,6 +29,9 @@ const SAYS: &[&str] = &["one", "two", "three"];
 /// Numbers of the record with `two`, on its way from alice and on its way to bob.
 const FROM_ALICE: usize = 2;
 const TO_BOB: usize = 3;
+/// Where every record is sealed: so many records to a client come before those of stage 3, and that is
+/// stage 5's welcome.
+const SEALED: [(u8, &[&str], usize); 3] = [(3, GCM, 0), (STAGE, GCM, 0), (STAGE, OWN, 1)];
 /// The lowest bit of the second byte of the plaintext, behind a CFB record's IV: that of `{`.
 const BRACE: usize = (16 + 1) * 8;
 /// Bytes of a tag.
@@ -66,16 +71,16 @@ fn stage_1_is_read_and_rewritten() {
 }
 
 #[test]
-fn who_only_listens_reads_nothing_of_stage_3() {
-    for options in [CFB, GCM] {
+fn who_only_listens_reads_nothing_that_is_encrypted() {
+    for (stage, options, magic) in [(3, CFB, "CHT2"), (3, GCM, "CHT2"), (STAGE, OWN, "CHT5")] {
         for outcome in [
-            alice_attacked(3, options, tamper::eavesdrop(), SAYS),
-            bob_attacked(3, options, tamper::eavesdrop(), SAYS),
+            alice_attacked(stage, options, tamper::eavesdrop(), SAYS),
+            bob_attacked(stage, options, tamper::eavesdrop(), SAYS),
         ] {
             assert_eq!(outcome.code, Some(0));
             outcome.assert_unnoticed();
             // What is in plaintext in every handshake shows that it was really looked at.
-            assert!(outcome.transcript.contains("CHT2"));
+            assert!(outcome.transcript.contains(magic));
             for words in ["three", "text", "type", "alice", r#""two""#] {
                 assert!(!outcome.transcript.contains(words), "{words}");
             }
@@ -86,27 +91,31 @@ fn who_only_listens_reads_nothing_of_stage_3() {
 #[test]
 fn under_cfb_the_end_of_a_text_is_forged_without_a_key() {
     let says = &["the price is 1000"];
-    let outcome = alice_attacked(3, CFB, cfb::forge(ToServer, 1, "1000", "9999"), says);
-    assert_eq!(outcome.bob, ["alice: the price is 9999"]);
-    assert_eq!(outcome.code, Some(0));
-    outcome.assert_unnoticed();
-    let outcome = bob_attacked(3, CFB, cfb::forge(ToClient, 2, "1000", "9999"), says);
-    assert_eq!(outcome.victim, ["alice: the price is 9999"]);
-    assert_eq!(outcome.code, Some(0));
-    outcome.assert_unnoticed();
+    for stage in [3, STAGE] {
+        let outcome = alice_attacked(stage, CFB, cfb::forge(ToServer, 1, "1000", "9999"), says);
+        assert_eq!(outcome.bob, ["alice: the price is 9999"]);
+        assert_eq!(outcome.code, Some(0));
+        outcome.assert_unnoticed();
+        let outcome = bob_attacked(stage, CFB, cfb::forge(ToClient, 2, "1000", "9999"), says);
+        assert_eq!(outcome.victim, ["alice: the price is 9999"]);
+        assert_eq!(outcome.code, Some(0));
+        outcome.assert_unnoticed();
+    }
 }
 
 #[test]
 fn under_gcm_nothing_is_forged_and_nothing_of_it_is_shown() {
     let says = &["the price is 1000"];
-    let outcome = alice_attacked(3, GCM, on(ToServer, 1, dearer(TAG)), says);
-    assert!(outcome.bob.is_empty(), "{:?}", outcome.bob);
-    assert_eq!(outcome.victim, [format!("! {TAMPERED}")]);
-    assert_eq!(outcome.code, Some(1));
-    assert!(outcome.log.contains(TAMPERED), "{}", outcome.log);
-    let outcome = bob_attacked(3, GCM, on(ToClient, 2, dearer(TAG)), says);
-    assert_eq!(outcome.victim, [format!("! the server is lost: {TAMPERED}")]);
-    assert_eq!(outcome.code, Some(1));
+    for (stage, options, more) in SEALED {
+        let outcome = alice_attacked(stage, options, on(ToServer, 1, dearer(TAG)), says);
+        assert!(outcome.bob.is_empty(), "{:?}", outcome.bob);
+        assert_eq!(outcome.victim, [format!("! {TAMPERED}")]);
+        assert_eq!(outcome.code, Some(1));
+        assert!(outcome.log.contains(TAMPERED), "{}", outcome.log);
+        let outcome = bob_attacked(stage, options, on(ToClient, 2 + more, dearer(TAG)), says);
+        assert_eq!(outcome.victim, [format!("! the server is lost: {TAMPERED}")]);
+        assert_eq!(outcome.code, Some(1));
+    }
 }
 
 #[test]
@@ -134,9 +143,16 @@ fn under_gcm_every_bit_counts() {
     // The first and the last bit of the ciphertext, and of the tag: `{"type":"say","text":"two"}`
     // has 27 bytes, and the kind is before it.
     for bit in [0, 28 * 8 - 1, 28 * 8, (28 + 16) * 8 - 1] {
-        let outcome = alice_attacked(3, GCM, tamper::flip(ToServer, FROM_ALICE, bit), SAYS);
-        assert_eq!(outcome.bob, ["alice: one"], "bit {bit}");
-        assert_eq!(outcome.victim, [format!("! {TAMPERED}")]);
+        for (stage, options, more) in SEALED {
+            let flip = tamper::flip(ToServer, FROM_ALICE, bit);
+            let outcome = alice_attacked(stage, options, flip, SAYS);
+            assert_eq!(outcome.bob, ["alice: one"], "bit {bit}");
+            assert_eq!(outcome.victim, [format!("! {TAMPERED}")]);
+            let flip = tamper::flip(ToClient, TO_BOB + more, bit);
+            let outcome = bob_attacked(stage, options, flip, SAYS);
+            let lost = format!("! the server is lost: {TAMPERED}");
+            assert_eq!(outcome.victim, ["alice: one", &lost], "bit {bit}");
+        }
     }
     // A bit behind the end is not there, so nothing happens: the last of these was the last.
     let flip = tamper::flip(ToServer, FROM_ALICE, (28 + 16) * 8);
@@ -186,7 +202,7 @@ fn under_cfb_the_sixteenth_unreadable_message_ends_it() {
 
 #[test]
 fn replayed_records() {
-    for (stage, options) in [(1, PLAIN), (3, CFB)] {
+    for (stage, options) in [(1, PLAIN), (3, CFB), (STAGE, CFB)] {
         let outcome = alice_attacked(stage, options, tamper::replay(ToServer, FROM_ALICE), SAYS);
         assert_eq!(outcome.bob, ["alice: one", "alice: two", "alice: two", "alice: three"]);
         assert_eq!(outcome.code, Some(0));
@@ -196,19 +212,21 @@ fn replayed_records() {
         assert_eq!(outcome.code, Some(0));
         outcome.assert_unnoticed();
     }
-    let to_server = alice_attacked(3, GCM, tamper::replay(ToServer, FROM_ALICE), SAYS);
-    assert_eq!(to_server.bob, ["alice: one", "alice: two"]);
-    assert!(to_server.log.contains(TAMPERED), "{}", to_server.log);
-    assert_eq!((to_server.victim, to_server.code), (vec![format!("! {TAMPERED}")], Some(1)));
-    let to_client = bob_attacked(3, GCM, tamper::replay(ToClient, TO_BOB), SAYS);
-    let lost = format!("! the server is lost: {TAMPERED}");
-    assert_eq!(to_client.victim, ["alice: one", "alice: two", &lost]);
-    assert_eq!(to_client.code, Some(1));
+    for (stage, options, more) in SEALED {
+        let to_server = alice_attacked(stage, options, tamper::replay(ToServer, FROM_ALICE), SAYS);
+        assert_eq!(to_server.bob, ["alice: one", "alice: two"]);
+        assert!(to_server.log.contains(TAMPERED), "{}", to_server.log);
+        assert_eq!((to_server.victim, to_server.code), (vec![format!("! {TAMPERED}")], Some(1)));
+        let to_client = bob_attacked(stage, options, tamper::replay(ToClient, TO_BOB + more), SAYS);
+        let lost = format!("! the server is lost: {TAMPERED}");
+        assert_eq!(to_client.victim, ["alice: one", "alice: two", &lost]);
+        assert_eq!(to_client.code, Some(1));
+    }
 }
 
 #[test]
 fn records_in_another_order() {
-    for (stage, options) in [(1, PLAIN), (3, CFB)] {
+    for (stage, options) in [(1, PLAIN), (3, CFB), (STAGE, CFB)] {
         let outcome = alice_attacked(stage, options, tamper::swap(ToServer, FROM_ALICE), SAYS);
         assert_eq!(outcome.bob, ["alice: one", "alice: three", "alice: two"]);
         assert_eq!(outcome.code, Some(0));
@@ -218,18 +236,20 @@ fn records_in_another_order() {
         assert_eq!(outcome.code, Some(0));
         outcome.assert_unnoticed();
     }
-    let to_server = alice_attacked(3, GCM, tamper::swap(ToServer, FROM_ALICE), SAYS);
-    assert_eq!(to_server.bob, ["alice: one"]);
-    assert!(to_server.log.contains(TAMPERED), "{}", to_server.log);
-    assert_eq!((to_server.victim, to_server.code), (vec![format!("! {TAMPERED}")], Some(1)));
-    let to_client = bob_attacked(3, GCM, tamper::swap(ToClient, TO_BOB), SAYS);
-    let lost = format!("! the server is lost: {TAMPERED}");
-    assert_eq!((to_client.victim, to_client.code), (vec!["alice: one".into(), lost], Some(1)));
+    for (stage, options, more) in SEALED {
+        let to_server = alice_attacked(stage, options, tamper::swap(ToServer, FROM_ALICE), SAYS);
+        assert_eq!(to_server.bob, ["alice: one"]);
+        assert!(to_server.log.contains(TAMPERED), "{}", to_server.log);
+        assert_eq!((to_server.victim, to_server.code), (vec![format!("! {TAMPERED}")], Some(1)));
+        let to_client = bob_attacked(stage, options, tamper::swap(ToClient, TO_BOB + more), SAYS);
+        let lost = format!("! the server is lost: {TAMPERED}");
+        assert_eq!((to_client.victim, to_client.code), (vec!["alice: one".into(), lost], Some(1)));
+    }
 }
 
 #[test]
 fn records_that_are_left_out() {
-    for (stage, options) in [(1, PLAIN), (3, CFB)] {
+    for (stage, options) in [(1, PLAIN), (3, CFB), (STAGE, CFB)] {
         let outcome = alice_attacked(stage, options, tamper::drop_one(ToServer, FROM_ALICE), SAYS);
         assert_eq!(outcome.bob, ["alice: one", "alice: three"]);
         assert_eq!(outcome.code, Some(0));
@@ -239,18 +259,22 @@ fn records_that_are_left_out() {
         assert_eq!(outcome.code, Some(0));
         outcome.assert_unnoticed();
     }
-    let to_server = alice_attacked(3, GCM, tamper::drop_one(ToServer, FROM_ALICE), SAYS);
-    assert_eq!(to_server.bob, ["alice: one"]);
-    assert!(to_server.log.contains(TAMPERED), "{}", to_server.log);
-    assert_eq!((to_server.victim, to_server.code), (vec![format!("! {TAMPERED}")], Some(1)));
-    let to_client = bob_attacked(3, GCM, tamper::drop_one(ToClient, TO_BOB), SAYS);
-    let lost = format!("! the server is lost: {TAMPERED}");
-    assert_eq!((to_client.victim, to_client.code), (vec!["alice: one".into(), lost], Some(1)));
+    for (stage, options, more) in SEALED {
+        let to_server =
+            alice_attacked(stage, options, tamper::drop_one(ToServer, FROM_ALICE), SAYS);
+        assert_eq!(to_server.bob, ["alice: one"]);
+        assert!(to_server.log.contains(TAMPERED), "{}", to_server.log);
+        assert_eq!((to_server.victim, to_server.code), (vec![format!("! {TAMPERED}")], Some(1)));
+        let to_client =
+            bob_attacked(stage, options, tamper::drop_one(ToClient, TO_BOB + more), SAYS);
+        let lost = format!("! the server is lost: {TAMPERED}");
+        assert_eq!((to_client.victim, to_client.code), (vec!["alice: one".into(), lost], Some(1)));
+    }
 }
 
 #[test]
 fn a_direction_that_is_cut() {
-    for (stage, options) in [(1, PLAIN), (3, CFB)] {
+    for (stage, options) in [(1, PLAIN), (3, CFB), (STAGE, CFB)] {
         // To the server and to bob it is as if alice had left.
         let outcome = alice_attacked(stage, options, tamper::truncate(ToServer, FROM_ALICE), SAYS);
         assert_eq!(outcome.bob, ["alice: one", "alice: two"]);
@@ -260,14 +284,18 @@ fn a_direction_that_is_cut() {
         assert_eq!(outcome.victim, ["alice: one", "alice: two", "! the server is gone"]);
         outcome.assert_unnoticed();
     }
-    let to_server = alice_attacked(3, GCM, tamper::truncate(ToServer, FROM_ALICE), SAYS);
-    assert_eq!(to_server.bob, ["alice: one", "alice: two"]);
-    assert!(to_server.log.contains(CUT), "{}", to_server.log);
-    assert_eq!((to_server.victim, to_server.code), (vec![format!("! {CUT}")], Some(1)));
-    let to_client = bob_attacked(3, GCM, tamper::truncate(ToClient, TO_BOB), SAYS);
-    let lost = format!("! the server is lost: {CUT}");
-    assert_eq!(to_client.victim, ["alice: one", "alice: two", &lost]);
-    assert_eq!(to_client.code, Some(1));
+    for (stage, options, more) in SEALED {
+        let to_server =
+            alice_attacked(stage, options, tamper::truncate(ToServer, FROM_ALICE), SAYS);
+        assert_eq!(to_server.bob, ["alice: one", "alice: two"]);
+        assert!(to_server.log.contains(CUT), "{}", to_server.log);
+        assert_eq!((to_server.victim, to_server.code), (vec![format!("! {CUT}")], Some(1)));
+        let to_client =
+            bob_attacked(stage, options, tamper::truncate(ToClient, TO_BOB + more), SAYS);
+        let lost = format!("! the server is lost: {CUT}");
+        assert_eq!(to_client.victim, ["alice: one", "alice: two", &lost]);
+        assert_eq!(to_client.code, Some(1));
+    }
 }
 
 #[test]
@@ -287,9 +315,12 @@ fn records_that_are_sent_back() {
     let reflected = bob_attacked(3, CFB, tamper::reflect(ToClient, bobs), SAYS);
     assert!(reflected.log.contains("bob: unreadable message: "), "{}", reflected.log);
 
-    let reflected = alice_attacked(3, GCM, tamper::reflect(ToServer, alices), SAYS);
-    let lost = format!("! the server is lost: {TAMPERED}");
-    assert_eq!((reflected.victim, reflected.code), (vec![lost], Some(1)));
+    for (stage, options, more) in SEALED {
+        let reflected =
+            alice_attacked(stage, options, tamper::reflect(ToServer, alices + more), SAYS);
+        let lost = format!("! the server is lost: {TAMPERED}");
+        assert_eq!((reflected.victim, reflected.code), (vec![lost], Some(1)));
+    }
     let reflected = bob_attacked(3, GCM, tamper::reflect(ToClient, bobs), SAYS);
     assert!(reflected.log.contains(TAMPERED), "{}", reflected.log);
     assert_eq!(reflected.code, Some(1));
