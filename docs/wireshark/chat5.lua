@@ -788,7 +788,7 @@ local f = {
     length = ProtoField.uint32("chat5.length", "Length", base.DEC, nil, nil, "Of kind and body"),
     kind = ProtoField.uint8("chat5.kind", "Kind", base.HEX, KINDS),
     sender = ProtoField.string("chat5.sender", "Sender", base.ASCII, "client or server"),
-    status = ProtoField.string("chat5.status", "Status", base.ASCII, "plaintext, handshake, "
+    status = ProtoField.string("chat5.status", "Status", base.ASCII, "plaintext, inside, handshake, "
         .. "decrypted, garbled, unreadable, missing key, tag bad, bad record, bad length or cut"),
     sentence = ProtoField.string("chat5.sentence", "In words", base.UNICODE),
 
@@ -882,17 +882,21 @@ chat5.prefs.selftest = Pref.bool("Test the cryptography", false,
 -- Legal only while this file is loaded.
 local tcp_stream = Field.new("tcp.stream")
 local comments = Field.new("frame.comment")
+local interface_name = Field.new("frame.interface_name")
+
+-- A capture of an encrypted stage can have two views: on this interface is what was inside records.
+local INSIDE = "plaintext"
 
 ---------------------------------------------------------------------------------------------------
 -- State. Wireshark takes each frame apart at least once in order, and then again and again in any
 -- order. What depends on the order (who is the client, the step of a handshake, the number of a
 -- record) is decided the first time and kept for each frame.
 
-local streams, segments, frames, keys
+local streams, segments, frames, insides, keys
 local log_offset, log_problem
 
 local function forget_all()
-    streams, segments, frames, keys = {}, {}, {}, {}
+    streams, segments, frames, insides, keys = {}, {}, {}, {}, {}
     log_offset, log_problem = 0, nil
 end
 
@@ -960,6 +964,16 @@ end
 local function tcp_stream_of()
     local values = { tcp_stream() }
     return #values > 0 and values[#values].value or nil
+end
+
+-- Whether this packet shows what was inside records. Where Wireshark builds no tree it has no name
+-- of an interface; then what it was the last time counts.
+local function is_inside(pinfo)
+    local name = interface_name()
+    if name then
+        insides[pinfo.number] = tostring(name.value) == INSIDE
+    end
+    return insides[pinfo.number] == true
 end
 
 -- What both directions of a connection share.
@@ -1503,13 +1517,18 @@ end
 -- What the order says of a frame, the first time that it is seen.
 local function first_look(pinfo, kind, body)
     local from = endpoint(pinfo.src, pinfo.src_port)
-    local stream = stream_of(pinfo, from, endpoint(pinfo.dst, pinfo.dst_port), kind, body)
+    local to, inside = endpoint(pinfo.dst, pinfo.dst_port), is_inside(pinfo)
+    local stream = stream_of(pinfo, from, to, kind, body)
     if kind == 0x20 and stream.step == 0
         or kind == 0x10 and body:find('^%s*{%s*"type"%s*:%s*"hello"') then
         stream.client = from
+    elseif kind == 0x30 and inside then
+        -- Where there is a login, the server speaks first.
+        stream.client = to
     end
     local entry = { stream = stream, from_client = stream.client == from, client = "client" }
     entry.encrypted = stream.cipher ~= nil
+    entry.inside = inside
     if kind == 0x20 then
         entry.step = handshake_step(stream, body)
     elseif kind == 0x21 then
@@ -1547,7 +1566,11 @@ local function dissect_frame(tvb, pinfo, tree)
     else
         item:add(f.kind, tvb(4, 1))
         item:append_text((", %s, %d bytes"):format(KINDS[kind] or "of an unknown kind", length))
-        if kind == 0x21 and range then
+        if entry.inside then
+            item:append_text(", what was inside a record")
+            sentence, good = dissect_content(kind, range, entry, pinfo, item)
+            status = "inside"
+        elseif kind == 0x21 and range then
             sentence = dissect_record(range, entry, pinfo, item)
             status = entry.status
         elseif kind == 0x21 then
@@ -1580,7 +1603,7 @@ local function dissect_frame(tvb, pinfo, tree)
     item:add(f.sender, entry.from_client and "client" or "server"):set_generated()
     item:add(f.status, status):set_generated()
     item:add(f.sentence, who .. sentence):set_generated()
-    show(pinfo, place, who, sentence)
+    show(pinfo, place, entry.inside and "[inside] " .. who or who, sentence)
     return size
 end
 
@@ -1594,12 +1617,16 @@ local function frame_length(tvb, _, offset)
 end
 
 -- Whether a segment could be the first one of a connection, or of what is left of it.
-local function plausible(tvb)
+local function plausible(tvb, inside)
     if tvb:len() < 5 then
         return tvb(0, 1):uint() == 0
     end
     local length, kind = tvb(0, 4):uint(), tvb(4, 1):uint()
-    return length >= 1 and length <= MAX_LENGTH and KINDS[kind] ~= nil and kind < 0x30
+    local known = KINDS[kind] ~= nil and kind < 0x30
+    if inside then
+        known = contents[kind] ~= nil
+    end
+    return length >= 1 and length <= MAX_LENGTH and known
 end
 
 local function dissect(tvb, pinfo, tree)
@@ -1608,7 +1635,8 @@ local function dissect(tvb, pinfo, tree)
     end
     if not pinfo.visited and segments[pinfo.number] == nil then
         local from, to = endpoint(pinfo.src, pinfo.src_port), endpoint(pinfo.dst, pinfo.dst_port)
-        segments[pinfo.number] = streams[pair_of(from, to)] ~= nil or plausible(tvb)
+        segments[pinfo.number] = streams[pair_of(from, to)] ~= nil
+            or plausible(tvb, is_inside(pinfo))
     end
     if not segments[pinfo.number] then
         return 0
@@ -1619,13 +1647,16 @@ end
 
 chat5.dissector = dissect
 
--- Elsewhere than on the stages' own ports: a hello, a handshake or a message say what they are.
+-- Elsewhere than on the stages' own ports: a hello, a handshake or a message say what they are, and
+-- what was inside records is nothing else's.
 local function heuristic(tvb, pinfo, tree)
-    if tvb:len() < 11 or not plausible(tvb) then
+    local inside = is_inside(pinfo)
+    if tvb:len() < (inside and 5 or 11) or not plausible(tvb, inside) then
         return false
     end
-    local kind, start = tvb(4, 1):uint(), tvb:raw(5, math.min(tvb:len() - 5, 40))
-    if kind == 0x20 and (start:find("^CHT2\1") or start:find("^CHT5\1"))
+    local kind = tvb(4, 1):uint()
+    local start = inside or tvb:raw(5, math.min(tvb:len() - 5, 40))
+    if inside or kind == 0x20 and (start:find("^CHT2\1") or start:find("^CHT5\1"))
         or kind == 0x10 and start:find('^{%s*"type"%s*:%s*"[a-z-]') then
         pinfo.conversation = chat5
         -- Called as chat5.dissector it could not ask TCP for the rest of a frame.

@@ -14,6 +14,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod pcapng;
 #[cfg(unix)]
 mod programs;
 
@@ -456,6 +457,113 @@ fn keys_in_the_comment_of_a_packet_are_as_good() {
     let frames = seen(commented.path(), None);
     assert_eq!(frames[3], Seen { status: "decrypted".to_owned(), sentence: HELLO.to_owned() });
     assert_eq!(frames[4], Seen { status: "decrypted".to_owned(), sentence: WELCOME.to_owned() });
+}
+
+#[test]
+fn keys_are_found_in_any_of_several_comments_just_before_the_first_record() {
+    if !has_tshark() {
+        return;
+    }
+    let session = Session::of("x25519");
+    let file = session.captured();
+    let (client, server) = session.keys.split_once('\n').unwrap();
+    let (client, server) = (client, server.trim_end());
+    let frames = fields(file.path(), &["-Y", "tcp.len > 0"], &["frame.number"]);
+    let first_record = frames[3][0][0].parse::<usize>().unwrap();
+    let words = "alice to server: encrypted record";
+    let plugin = plugin();
+    // On the acknowledgement before it, which carries nothing, and on the record itself.
+    for number in [first_record - 1, first_record] {
+        for order in [[client, server, words], [words, server, client]] {
+            let comments = order.map(|comment| (number, comment));
+            let commented = pcapng::with_comments(file.path(), &comments);
+            let found = fields(commented.path(), &[], &["frame.comment"]);
+            assert_eq!(found[number - 1], [order], "of one packet");
+            for passes in [&[][..], &["-2"]] {
+                let options = [&["-X", &plugin], passes].concat();
+                let found = fields(commented.path(), &options, &["chat5.status"]).concat().concat();
+                let handshake = ["handshake"; 3];
+                assert_eq!(found, [&handshake[..], &["decrypted"; 3]].concat(), "{passes:?}");
+            }
+        }
+    }
+}
+
+/// What `docs/protocol.md` has inside a record, and what that says: kind and body, and a sentence.
+fn login() -> Vec<(Side, u8, Vec<u8>, &'static str)> {
+    let welcome =
+        br#"{"type":"welcome","name":"alice","people":[{"name":"alice","status":"normal"}]}"#;
+    vec![
+        (Remote, 0x30, vec![2], "server to client: login: accounts"),
+        (Local, 0x31, b"alice".to_vec(), "client to server: login: I am alice"),
+        (Remote, 0x32, vec![3; 16], "server to client: login: the salt of your password"),
+        (Local, 0x33, vec![4; 32], "client to server: login: proof that I know the password"),
+        (
+            Remote,
+            0x34,
+            vec![5; 32],
+            "server to client: login: you are in, and proof that I know it, too",
+        ),
+        (Local, 0x10, br#"{"type":"hello","chat5":1,"name":"alice"}"#.to_vec(), HELLO),
+        (Remote, 0x10, welcome.to_vec(), WELCOME),
+        (
+            Local,
+            0x11,
+            [&7_u32.to_be_bytes()[..], &[0; 8], b"hi"].concat(),
+            "alice to server: chunk of file 7: bytes 0 to 1",
+        ),
+        (Local, 0x12, Vec::new(), "alice to server: close: nothing more comes from here"),
+        (Remote, 0x35, Vec::new(), "server to alice: login: failed"),
+    ]
+}
+
+fn inside_of(port: u16) -> NamedTempFile {
+    captured(port, |flow| {
+        for (side, kind, body, _) in login() {
+            flow.data(side, &frame(kind, &body));
+        }
+    })
+}
+
+#[test]
+fn the_second_view_shows_what_was_inside_records_and_says_so() {
+    if !has_tshark() {
+        return;
+    }
+    let session = Session::of("x25519");
+    let plugin = plugin();
+    // By the port, and by nothing but the interface.
+    for port in [7005, ELSEWHERE] {
+        let wire = session.captured();
+        let inside = inside_of(port);
+        let both = [("wire", wire.path()), ("plaintext", inside.path())];
+        let both = pcapng::with_interfaces(&both);
+        let frames = seen(both.path(), None);
+        let (on_wire, told) = frames.split_at(session.frames.len());
+        assert!(on_wire.iter().all(|frame| frame.status != "inside"), "{on_wire:?}");
+        let found = told.iter().map(|frame| (frame.status.clone(), frame.sentence.clone()));
+        let expected = login();
+        let expected = expected.iter().map(|(_, _, _, words)| ("inside", *words));
+        assert_seen(&found.collect::<Vec<_>>(), &expected.collect::<Vec<_>>());
+
+        for passes in [&[][..], &["-2"]] {
+            let view = "chat5 and frame.interface_name == \"plaintext\"";
+            let options = [&["-X", &plugin, "-Y", view], passes].concat();
+            let columns =
+                fields(both.path(), &options, &["_ws.col.Info", EXPERT, "chat5.login.user"]);
+            assert_eq!(columns.len(), login().len());
+            for (found, (_, _, _, words)) in columns.iter().zip(login()) {
+                assert_eq!(found[0], [format!("[inside] {words}")]);
+                let complaints = found[1].iter().filter(|text| !text.contains("FIN"));
+                assert_eq!(complaints.count(), 0, "{found:?}");
+            }
+            assert_eq!(columns[1][2], ["alice"]);
+        }
+        // The other view is told apart by its interface alone.
+        let same = pcapng::with_interfaces(&[("wire", wire.path()), ("lo", inside.path())]);
+        let options = ["-X", &plugin, "-Y", "chat5.status == \"inside\""];
+        assert_eq!(tshark(same.path(), &options), "");
+    }
 }
 
 #[test]
