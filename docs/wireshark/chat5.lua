@@ -966,14 +966,14 @@ local function tcp_stream_of()
     return #values > 0 and values[#values].value or nil
 end
 
--- Whether this packet shows what was inside records. Where Wireshark builds no tree it has no name
--- of an interface; then what it was the last time counts.
+-- Whether this packet shows what was inside records; nil if that is not known yet, for where
+-- Wireshark builds no tree there is no name of an interface.
 local function is_inside(pinfo)
     local name = interface_name()
     if name then
         insides[pinfo.number] = tostring(name.value) == INSIDE
     end
-    return insides[pinfo.number] == true
+    return insides[pinfo.number]
 end
 
 -- What both directions of a connection share.
@@ -1522,13 +1522,12 @@ local function first_look(pinfo, kind, body)
     if kind == 0x20 and stream.step == 0
         or kind == 0x10 and body:find('^%s*{%s*"type"%s*:%s*"hello"') then
         stream.client = from
-    elseif kind == 0x30 and inside then
+    elseif kind == 0x30 and inside ~= false then
         -- Where there is a login, the server speaks first.
         stream.client = to
     end
     local entry = { stream = stream, from_client = stream.client == from, client = "client" }
     entry.encrypted = stream.cipher ~= nil
-    entry.inside = inside
     if kind == 0x20 then
         entry.step = handshake_step(stream, body)
     elseif kind == 0x21 then
@@ -1552,6 +1551,7 @@ local function dissect_frame(tvb, pinfo, tree)
         frames[place] = entry
     end
 
+    local inside = is_inside(pinfo)
     local item = tree:add(chat5, tvb())
     item:add(f.length, tvb(0, 4))
     local status, sentence, good
@@ -1566,7 +1566,7 @@ local function dissect_frame(tvb, pinfo, tree)
     else
         item:add(f.kind, tvb(4, 1))
         item:append_text((", %s, %d bytes"):format(KINDS[kind] or "of an unknown kind", length))
-        if entry.inside then
+        if inside then
             item:append_text(", what was inside a record")
             sentence, good = dissect_content(kind, range, entry, pinfo, item)
             status = "inside"
@@ -1603,7 +1603,7 @@ local function dissect_frame(tvb, pinfo, tree)
     item:add(f.sender, entry.from_client and "client" or "server"):set_generated()
     item:add(f.status, status):set_generated()
     item:add(f.sentence, who .. sentence):set_generated()
-    show(pinfo, place, entry.inside and "[inside] " .. who or who, sentence)
+    show(pinfo, place, inside and "[inside] " .. who or who, sentence)
     return size
 end
 
@@ -1622,11 +1622,11 @@ local function plausible(tvb, inside)
         return tvb(0, 1):uint() == 0
     end
     local length, kind = tvb(0, 4):uint(), tvb(4, 1):uint()
-    local known = KINDS[kind] ~= nil and kind < 0x30
-    if inside then
-        known = contents[kind] ~= nil
-    end
-    return length >= 1 and length <= MAX_LENGTH and known
+    local bare, on_wire = contents[kind] ~= nil, KINDS[kind] ~= nil and kind < 0x30
+    local known = inside and bare or not inside and on_wire
+    -- The first frame of a login, where nobody knows yet which view it is in.
+    return length >= 1 and length <= MAX_LENGTH
+        and (known or inside == nil and kind == 0x30 and length == 2)
 end
 
 local function dissect(tvb, pinfo, tree)
@@ -1651,12 +1651,13 @@ chat5.dissector = dissect
 -- what was inside records is nothing else's.
 local function heuristic(tvb, pinfo, tree)
     local inside = is_inside(pinfo)
-    if tvb:len() < (inside and 5 or 11) or not plausible(tvb, inside) then
+    if tvb:len() < 6 and not inside or not plausible(tvb, inside) then
         return false
     end
     local kind = tvb(4, 1):uint()
-    local start = inside or tvb:raw(5, math.min(tvb:len() - 5, 40))
-    if inside or kind == 0x20 and (start:find("^CHT2\1") or start:find("^CHT5\1"))
+    local start = tvb:len() > 5 and tvb:raw(5, math.min(tvb:len() - 5, 40)) or ""
+    if inside or kind == 0x30
+        or kind == 0x20 and (start:find("^CHT2\1") or start:find("^CHT5\1"))
         or kind == 0x10 and start:find('^{%s*"type"%s*:%s*"[a-z-]') then
         pinfo.conversation = chat5
         -- Called as chat5.dissector it could not ask TCP for the rest of a frame.

@@ -14,6 +14,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+#[cfg(unix)]
+mod live;
 mod pcapng;
 #[cfg(unix)]
 mod programs;
@@ -62,16 +64,22 @@ fn fields(file: &Path, options: &[&str], names: &[&str]) -> Vec<Vec<Vec<String>>
     shown.lines().map(|line| line.split('\t').map(values).collect()).collect()
 }
 
+/// A tshark whose user has nothing in this folder.
+fn tshark_at_home(home: &Path) -> Command {
+    let mut command = Command::new("tshark");
+    // What people have in their own folder, this plugin perhaps, is not tested here.
+    command.env("HOME", home).env("WIRESHARK_CONFIG_DIR", home).env_remove("XDG_CONFIG_HOME");
+    // A free port may be one that Wireshark takes for something else.
+    command.args(["-o", "tcp.try_heuristic_first:TRUE"]);
+    command
+}
+
 /// What tshark prints.
 fn tshark(file: &Path, options: &[&str]) -> String {
     let home = tempfile::tempdir().unwrap();
-    let mut command = Command::new("tshark");
-    // What people have in their own folder, this plugin perhaps, is not tested here.
-    command.env("HOME", home.path()).env("WIRESHARK_CONFIG_DIR", home.path());
-    command.env_remove("XDG_CONFIG_HOME").env("CHAT5_SELFTEST", "1");
+    let mut command = tshark_at_home(home.path());
+    command.env("CHAT5_SELFTEST", "1");
     command.args(["-E", &format!("aggregator={BETWEEN}"), "-r"]).arg(file).args(options);
-    // A free port may be one that Wireshark takes for something else.
-    command.args(["-o", "tcp.try_heuristic_first:TRUE"]);
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     let (shown, said) = (text(output.stdout), text(output.stderr));
@@ -489,6 +497,25 @@ fn keys_are_found_in_any_of_several_comments_just_before_the_first_record() {
     }
 }
 
+#[test]
+fn a_key_that_comes_after_its_record_is_for_the_second_look() {
+    if !has_tshark() {
+        return;
+    }
+    let session = Session::of("x25519");
+    let file = session.captured();
+    let frames = fields(file.path(), &["-Y", "tcp.len > 0"], &["frame.number"]).concat().concat();
+    let last_record = frames[5].parse().unwrap();
+    let commented = pcapng::with_comments(file.path(), &[(last_record, &session.keys)]);
+    let plugin = plugin();
+    for (passes, earlier) in [(&[][..], "missing key"), (&["-2"], "decrypted")] {
+        // Without a filter the first of two passes sees no comments.
+        let options = [&["-X", &plugin, "-Y", "chat5"], passes].concat();
+        let found = fields(commented.path(), &options, &["chat5.status"]).concat().concat();
+        assert_eq!(found[3..], [earlier, earlier, "decrypted"], "{passes:?}");
+    }
+}
+
 /// What `docs/protocol.md` has inside a record, and what that says: kind and body, and a sentence.
 fn login() -> Vec<(Side, u8, Vec<u8>, &'static str)> {
     let welcome =
@@ -546,11 +573,13 @@ fn the_second_view_shows_what_was_inside_records_and_says_so() {
         let expected = expected.iter().map(|(_, _, _, words)| ("inside", *words));
         assert_seen(&found.collect::<Vec<_>>(), &expected.collect::<Vec<_>>());
 
-        for passes in [&[][..], &["-2"]] {
-            let view = "chat5 and frame.interface_name == \"plaintext\"";
-            let options = [&["-X", &plugin, "-Y", view], passes].concat();
-            let columns =
-                fields(both.path(), &options, &["_ws.col.Info", EXPERT, "chat5.login.user"]);
+        // The first of two passes without a filter knows no interfaces.
+        let view = ["-Y", "chat5 and frame.interface_name == \"plaintext\""];
+        for how in [&view[..], &["-2"], &["-2", view[0], view[1]]] {
+            let options = [&["-X", &plugin], how].concat();
+            let names = ["_ws.col.Info", EXPERT, "chat5.login.user", "chat5.status"];
+            let mut columns = fields(both.path(), &options, &names);
+            columns.retain(|columns| columns[3] == ["inside"]);
             assert_eq!(columns.len(), login().len());
             for (found, (_, _, _, words)) in columns.iter().zip(login()) {
                 assert_eq!(found[0], [format!("[inside] {words}")]);
