@@ -32,6 +32,7 @@ fn assert_live(number: u8, way: Way, option: &str) {
         }
         Way::Fifo => {
             assert!(Command::new("mkfifo").arg(&capture).status().unwrap().success());
+            give(&capture);
             tshark.arg(&capture);
             server.arg(&capture);
         }
@@ -49,6 +50,7 @@ fn assert_live(number: u8, way: Way, option: &str) {
     let mut lines = std::iter::from_fn(|| server.line());
     let address = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
     let address = address.expect("it listens");
+    give(&keys);
     let mut alice = Command::new(binary(&stage));
     alice.args(["client", &address, "--name", "alice"]);
     let mut alice = Program::start_command(&mut alice);
@@ -68,7 +70,9 @@ fn assert_live(number: u8, way: Way, option: &str) {
 
 /// Whether this user may run what reads interfaces, and FIFOs as if they were some.
 fn has_dumpcap() -> bool {
-    let found = Command::new("dumpcap").arg("--version").output();
+    let mut dumpcap = Command::new("dumpcap");
+    ordinary(&mut dumpcap);
+    let found = dumpcap.arg("--version").output();
     let found = found.is_ok_and(|output| output.status.success());
     assert!(found || env::var_os("CI").is_none(), "dumpcap has to be usable in CI");
     if !found {

@@ -3,8 +3,8 @@
 //! programs.
 //!
 //! Without tshark all this is left out, with a line that says so; in CI (`CI` is set) that fails.
-//! From version 4.4 on tshark runs no script for root and does not say so. Then these tests fail
-//! like any other in which not every frame was dissected.
+//! From version 4.4 on tshark runs no script for root and does not say so. So where these tests are
+//! root, tshark is not; and a test in which not every frame was dissected fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,8 +22,11 @@ mod programs;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -39,6 +42,8 @@ use tempfile::NamedTempFile;
 
 /// Stands between two values of one field in one packet; in no text of these tests.
 const BETWEEN: char = '~';
+/// The dissector's file.
+const PLUGIN: &str = "chat5.lua";
 /// A port that belongs to no stage, and that tshark knows nothing of.
 const ELSEWHERE: u16 = 47_474;
 const CLIENTS_PORT: u16 = 40_000;
@@ -64,20 +69,54 @@ fn fields(file: &Path, options: &[&str], names: &[&str]) -> Vec<Vec<Vec<String>>
     shown.lines().map(|line| line.split('\t').map(values).collect()).collect()
 }
 
-/// A tshark whose user has nothing in this folder.
+/// A tshark whose user has a folder, in which it starts, with the plugin and nothing else.
 fn tshark_at_home(home: &Path) -> Command {
+    let plugin = Project::this().root.join("docs/wireshark").join(PLUGIN);
+    fs::copy(plugin, home.join(PLUGIN)).unwrap();
     let mut command = Command::new("tshark");
     // What people have in their own folder, this plugin perhaps, is not tested here.
-    command.env("HOME", home).env("WIRESHARK_CONFIG_DIR", home).env_remove("XDG_CONFIG_HOME");
+    command.current_dir(home).env("HOME", home).env("WIRESHARK_CONFIG_DIR", home);
+    command.env_remove("XDG_CONFIG_HOME");
     // A free port may be one that Wireshark takes for something else.
     command.args(["-o", "tcp.try_heuristic_first:TRUE"]);
+    ordinary(&mut command);
+    for path in [home, &home.join(PLUGIN)] {
+        give(path);
+    }
     command
 }
+
+/// Whom tshark runs as where this is root: a number is enough, it need not be anybody's.
+#[cfg(unix)]
+const NOBODY: u32 = 65_534;
+
+/// Runs a command as an ordinary user.
+#[cfg(unix)]
+fn ordinary(command: &mut Command) {
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+/// Lets the ordinary user have a file or folder, if it is there already.
+#[cfg(unix)]
+fn give(path: &Path) {
+    if rustix::process::geteuid().is_root() && path.exists() {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+#[cfg(not(unix))]
+fn ordinary(_: &mut Command) {}
+
+#[cfg(not(unix))]
+fn give(_: &Path) {}
 
 /// What tshark prints.
 fn tshark(file: &Path, options: &[&str]) -> String {
     let home = tempfile::tempdir().unwrap();
     let mut command = tshark_at_home(home.path());
+    give(file);
     command.env("CHAT5_SELFTEST", "1");
     command.args(["-E", &format!("aggregator={BETWEEN}"), "-r"]).arg(file).args(options);
     let output = command.output().unwrap();
@@ -92,8 +131,7 @@ fn tshark(file: &Path, options: &[&str]) -> String {
 
 /// The option that loads the plugin.
 fn plugin() -> String {
-    let path = Project::this().root.join("docs/wireshark/chat5.lua");
-    format!("lua_script:{}", path.display())
+    format!("lua_script:{PLUGIN}")
 }
 
 /// What became of a frame, and what it means in words.
@@ -129,6 +167,7 @@ fn seen(file: &Path, keys: Option<&Path>) -> Vec<Seen> {
 
 /// The preference for a key log.
 fn keylog(keys: Option<&Path>) -> String {
+    keys.inspect(|path| give(path));
     let path = keys.map(|path| path.display().to_string());
     format!("chat5.keylog:{}", path.unwrap_or_default())
 }
@@ -269,8 +308,8 @@ fn the_plugins_cryptography_gives_the_published_answers() {
     let capture = captured(ELSEWHERE, |_| ());
     let home = tempfile::tempdir().unwrap();
     for how in [&["-X", &plugin()][..], &["-X", &plugin(), "-o", "chat5.selftest:TRUE"]] {
-        let mut command = Command::new("tshark");
-        command.env("HOME", home.path()).env("WIRESHARK_CONFIG_DIR", home.path());
+        let mut command = tshark_at_home(home.path());
+        give(capture.path());
         if how.len() == 2 {
             command.env("CHAT5_SELFTEST", "1");
         }

@@ -2,8 +2,6 @@
 //! with comments. The blocks of a capture are taken apart and put together anew
 //! (draft-ietf-opsawg-pcapng, section 3).
 
-use std::fs;
-
 use super::*;
 
 const INTERFACE: u32 = 1;

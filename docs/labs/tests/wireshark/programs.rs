@@ -1,6 +1,5 @@
 //! Captures and key logs of the stages' own programs.
 
-use std::fs;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -54,6 +53,7 @@ impl Chat {
         let stage = Stage::numbered(&stages::root(), number).unwrap();
         let has_files = number >= 4;
         let folder = tempfile::tempdir().unwrap();
+        give(folder.path());
         let command = |args: &[&str]| {
             let mut command = Command::new(binary(&stage));
             command.current_dir(folder.path()).args(args).env_remove("CHAT_PASSWORD");
