@@ -6,6 +6,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Child;
+use std::process::ChildStderr;
 use std::process::ChildStdin;
 use std::process::Command;
 use std::process::Stdio;
@@ -56,15 +57,28 @@ impl Program {
 
     /// Starts a command with pipes to its standard streams, but for stderr, which is as it was set.
     pub fn start_deaf(command: &mut Command) -> Program {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Whoever runs the tests may have one; a test that wants one says so.
-        if command.get_envs().all(|(variable, _)| variable != KEY_LOG) {
-            command.env_remove(KEY_LOG);
-        }
-        let mut child = command.spawn().expect("the program starts");
-        let (lines, stdout) = mpsc::channel();
-        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut child = spawn(command.stdout(Stdio::piped()));
+        let out = child.stdout.take().expect("piped");
         let err = child.stderr.take();
+        Program::reading(child, out, err)
+    }
+
+    /// Starts a command whose stdout goes elsewhere; its lines are those on stderr.
+    pub fn start_into(command: &mut Command, stdout: impl Into<Stdio>) -> Program {
+        let mut child = spawn(command.stdout(stdout).stderr(Stdio::piped()));
+        // The command would keep it open, and whoever reads there would not see its end.
+        command.stdout(Stdio::null());
+        let out = child.stderr.take().expect("piped");
+        Program::reading(child, out, None)
+    }
+
+    fn reading(
+        mut child: Child,
+        out: impl Read + Send + 'static,
+        err: Option<ChildStderr>,
+    ) -> Program {
+        let (lines, stdout) = mpsc::channel();
+        let out = BufReader::new(out);
         let stderr = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&stderr);
         let read_out = thread::spawn(move || {
@@ -172,6 +186,15 @@ impl Program {
         let lines = self.stdout.try_iter().collect();
         (code, lines, self.stderr())
     }
+}
+
+/// Starts a command with a pipe to its stdin.
+fn spawn(command: &mut Command) -> Child {
+    // Whoever runs the tests may have one; a test that wants one says so.
+    if command.get_envs().all(|(variable, _)| variable != KEY_LOG) {
+        command.env_remove(KEY_LOG);
+    }
+    command.stdin(Stdio::piped()).spawn().expect("the program starts")
 }
 
 impl Drop for Program {
