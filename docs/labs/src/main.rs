@@ -53,9 +53,9 @@ enum Tool {
     /// Makes the captures to look at, in docs/wireshark: one of each stage, with the keys of its
     /// sessions.
     ///
-    /// They are the same bytes on every machine, because everything that is random in a stage comes
-    /// from a fixed seed here, and the clock is told to go. No stage can be made to do that; the keys
-    /// of these captures are public.
+    /// They are the same bytes on every machine: everything that is random in a stage comes from a
+    /// fixed seed here, and the clock goes when it is told to. No stage can be made to do that.
+    /// They protect nothing: their keys are public.
     ///
     /// Without an option it lists them.
     #[command(after_help = "Examples:\n  \

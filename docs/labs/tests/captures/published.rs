@@ -1,17 +1,30 @@
 //! The files themselves.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use common::crypto::CipherState;
+use common::crypto::Decryptor;
+use common::crypto::Secret;
+use common::crypto::suite::Cipher;
+use common::crypto::unhex;
+use common::frame;
+use common::frame::BadRecord;
+use common::frame::Frame;
+use common::frame::RECORD;
 use labs::capture;
 use labs::capture::File;
 use labs::capture::SCRIPTS;
+use labs::capture::Script;
 use labs::stages;
 
 use crate::reader;
+use crate::reader::Conversation;
+use crate::reader::Sent;
 
 #[test]
 fn the_published_captures_are_what_labs_makes() {
@@ -100,6 +113,80 @@ fn messages_share_a_segment_and_one_has_two() {
     assert_eq!(second.len(), 4 + length(second), "two frames, and nothing else");
     let [.., first, second] = &bob[..] else { unreachable!("bob says more") };
     assert_eq!(4 + length(first), first.len() + second.len(), "one frame in two parts");
+}
+
+/// Records of a direction, and what is inside as text.
+type Opened = Vec<(Vec<u8>, Result<String, frame::Error>)>;
+
+/// What client and server of each conversation sent behind the handshake, as the published keys open
+/// it.
+fn opened(script: &Script) -> Vec<[Opened; 2]> {
+    let files = script.files().unwrap();
+    let keys = str::from_utf8(&files[1].bytes).unwrap().lines().map(|line| {
+        let key = line.split(' ').nth(2).and_then(unhex).unwrap();
+        Secret::from(<[u8; 32]>::try_from(key).unwrap())
+    });
+    let keys = keys.collect::<Vec<_>>();
+    let wire = reader::conversations(&files[0].bytes).remove(&0).unwrap();
+    assert_eq!(2 * wire.len(), keys.len());
+    let opened = |(conversation, keys): (&Conversation, &[Secret])| {
+        let Conversation { client, server } = conversation;
+        // The magic and the version, 32 random bytes, the key exchange, the cipher.
+        let records = |key| match server.frames[0].1[..39] {
+            [b'C', b'H', b'T', b'2', .., 1] => Decryptor::new(Cipher::Cfb, key),
+            [b'C', b'H', b'T', b'2', .., 2] => Decryptor::new(Cipher::Gcm, key),
+            _ => Decryptor::from(CipherState::rekeying(key)),
+        };
+        [open(client, records(&keys[0])), open(server, records(&keys[1]))]
+    };
+    wire.iter().zip(keys.chunks(2)).map(opened).collect()
+}
+
+fn open(sent: &Sent, mut records: Decryptor) -> Opened {
+    let behind = sent.frames.iter().filter(|(kind, _)| *kind == RECORD);
+    let opened = behind.map(|(kind, body)| {
+        let within = records.open(Frame { kind: *kind, body });
+        let text = within.map(|within| within.map_or(&b"the end"[..], |frame| frame.body));
+        (body.clone(), text.map(|text| String::from_utf8_lossy(text).into_owned()))
+    });
+    opened.collect()
+}
+
+#[test]
+fn one_sentence_is_three_ciphertexts() {
+    let [alice, _] = &opened(&SCRIPTS[1])[0];
+    let records = alice[1..4].iter().map(|(record, opened)| {
+        assert_eq!(opened.as_deref().unwrap(), r#"{"type":"say","text":"meet me at noon"}"#);
+        record
+    });
+    let records = records.collect::<BTreeSet<_>>();
+    assert_eq!(records.len(), 3);
+    assert_eq!(records.iter().map(|record| record.len()).collect::<BTreeSet<_>>().len(), 1);
+}
+
+#[test]
+fn a_turned_bit_is_another_sentence_or_the_end() {
+    let opened = opened(&SCRIPTS[3]);
+    let [[alice, _], [bob, to_bob]] = &opened[..] else { unreachable!("two clients") };
+    let texts = alice.iter().map(|(_, opened)| opened.as_deref().unwrap()).collect::<Vec<_>>();
+    let debt = r#"{"type":"say","text":"I owe you 90 euro"}"#;
+    assert_eq!(texts[1..], [r#"{"type":"say","text":"meet me at noon"}"#, debt]);
+    let [.., (_, before), (_, turned), (_, end)] = &bob[..] else { unreachable!("bob says more") };
+    assert_eq!(before.as_deref().unwrap(), texts[1]);
+    assert!(matches!(turned, Err(frame::Error::Record(BadRecord::Tampered))), "{turned:?}");
+    assert_eq!(end.as_deref().unwrap(), "the end");
+    // Of alice's sentence nobody noticed anything.
+    let relayed = |(_, it): &(_, Result<String, _>)| it.as_ref().unwrap().contains("90 euro");
+    assert!(to_bob.iter().any(relayed));
+}
+
+#[test]
+fn every_other_record_opens_with_the_published_keys() {
+    for at in [1, 2, 5] {
+        for (record, opened) in opened(&SCRIPTS[at]).into_iter().flatten().flatten() {
+            assert!(opened.is_ok(), "{}: {record:02x?}", SCRIPTS[at].name);
+        }
+    }
 }
 
 #[test]

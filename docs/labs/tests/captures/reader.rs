@@ -11,8 +11,8 @@ const SYN: u8 = 2;
 /// What one side sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Kind of each frame, and bytes of its body.
-    pub frames: Vec<(u8, usize)>,
+    /// Kind and body of each frame.
+    pub frames: Vec<(u8, Vec<u8>)>,
     /// Its direction was seen to end.
     pub has_ended: bool,
 }
@@ -75,12 +75,12 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// The frames in a direction: length, kind, body.
-fn frames(mut bytes: &[u8]) -> Vec<(u8, usize)> {
+fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk()
         && let Some((frame, rest)) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)
     {
-        frames.push((frame[0], frame.len() - 1));
+        frames.push((frame[0], frame[1..].to_vec()));
         bytes = rest;
     }
     frames
