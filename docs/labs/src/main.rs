@@ -14,6 +14,8 @@ use clap::Subcommand;
 use common::cli;
 use common::style;
 use common::style::Style;
+use labs::capture;
+use labs::capture::SCRIPTS;
 use labs::cost;
 use labs::diff;
 use labs::diff::Difference;
@@ -48,6 +50,18 @@ enum Tool {
         cargo run -p labs -- diff 1 3 --code | less        the code alone\n  \
         cargo run -p labs -- diff --write                  after a change in a stage")]
     Diff(DiffArgs),
+    /// Makes the captures to look at, in docs/wireshark: one of each stage, with the keys of its
+    /// sessions.
+    ///
+    /// They are the same bytes on every machine: everything that is random in a stage comes from a
+    /// fixed seed here, and the clock goes when it is told to. No stage can be made to do that.
+    /// They protect nothing: their keys are public.
+    ///
+    /// Without an option it lists them.
+    #[command(after_help = "Examples:\n  \
+        cargo run -p labs -- capture                       what there is to look at\n  \
+        cargo run -p labs -- capture --write               after a change of what is on the wire")]
+    Capture(CaptureArgs),
     /// Writes stage 4 with the patch that turns stage 1 into stage 3: encryption and files are
     /// independent of each other.
     ///
@@ -79,6 +93,16 @@ struct DiffArgs {
     check: bool,
 }
 
+#[derive(Args)]
+struct CaptureArgs {
+    /// Write them anew.
+    #[arg(long, conflicts_with = "check")]
+    write: bool,
+    /// Fail if they are not those that would be written.
+    #[arg(long)]
+    check: bool,
+}
+
 fn main() -> ExitCode {
     let ended = run(Cli::parse());
     let seen_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -92,6 +116,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let args = match cli.tool {
         Tool::Diff(args) => args,
+        Tool::Capture(args) => return captures(&args),
         Tool::Square { folder } => {
             square::write(&stages::root(), &folder)?;
             return Ok(ExitCode::SUCCESS);
@@ -123,6 +148,29 @@ fn check() -> Result<ExitCode> {
     }
     problems.extend(broken);
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn captures(args: &CaptureArgs) -> Result<ExitCode> {
+    let root = stages::root();
+    if args.write {
+        capture::write(&root)?;
+        print(&format!("{} is up to date\n", capture::PUBLISHED))?;
+    } else if args.check {
+        let mut problems = capture::problems(&root)?;
+        if !problems.is_empty() {
+            problems.push(format!("To repair it: {}", capture::REPAIR));
+        }
+        ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    } else {
+        for script in SCRIPTS {
+            for file in script.files()? {
+                let (name, size) = (style().bold(&file.name), file.bytes.len());
+                print(&format!("{}/{name}, {size} bytes\n", capture::PUBLISHED))?;
+            }
+            print(&format!("{}\n\n", diff::wrapped(script.shows, "").join("\n")))?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -72,6 +72,7 @@ fn wrong_usage_and_stages_that_are_not_there() {
     assert_eq!(labs(&["diff", "--write", "--check"]).0, Some(2));
     assert_eq!(labs(&["diff", "--code"]).0, Some(2));
     assert_eq!(labs(&["square"]).0, Some(2));
+    assert_eq!(labs(&["capture", "--write", "--check"]).0, Some(2));
     assert_eq!(labs(&[]).0, Some(2));
     let (code, _, stderr) = labs(&["diff", "1", "9"]);
     assert_eq!(code, Some(1));
@@ -84,9 +85,22 @@ fn help_worth_reading() {
         (&["--help"][..], "what differs between the stages"),
         (&["diff", "--help"], "cargo run -p labs -- diff 1 3"),
         (&["square", "--help"], "an encrypted relay with files"),
+        (&["capture", "--help"], "their keys are public"),
     ] {
         let (code, shown, _) = labs(args);
         assert_eq!(code, Some(0));
         assert!(shown.contains(words), "{shown}");
     }
+}
+
+#[test]
+fn captures_are_listed_and_checked() {
+    let (code, shown, stderr) = labs(&["capture"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for name in ["stage1_relay.pcapng", "stage5_file_secure.pcapng", "stage5_file_secure.keys"] {
+        assert!(shown.contains(&format!("docs/wireshark/{name}, ")), "{shown}");
+    }
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let (code, shown, stderr) = labs(&["capture", "--check"]);
+    assert_eq!((code, shown.as_str()), (Some(0), ""), "{stderr}");
 }
