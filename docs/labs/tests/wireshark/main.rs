@@ -175,9 +175,9 @@ fn keylog(keys: Option<&Path>) -> String {
 /// How many frames went over the wire, counted without the plugin by their lengths alone.
 fn sent(file: &Path) -> usize {
     let mut streams = BTreeMap::<_, Vec<u8>>::new();
-    for packet in fields(file, &[], &["tcp.srcport", "tcp.dstport", "tcp.payload"]) {
-        if let [from, to, payload] = &packet[..] {
-            let stream = streams.entry((from.clone(), to.clone())).or_default();
+    for packet in fields(file, &[], &["tcp.stream", "tcp.srcport", "tcp.payload"]) {
+        if let [connection, from, payload] = &packet[..] {
+            let stream = streams.entry((connection.clone(), from.clone())).or_default();
             payload.iter().for_each(|hex| stream.extend(bytes(hex)));
         }
     }

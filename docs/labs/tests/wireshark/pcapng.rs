@@ -1,6 +1,5 @@
-//! Captures with what the stages' own captures do not have yet: a second interface, and packets
-//! with comments. The blocks of a capture are taken apart and put together anew
-//! (draft-ietf-opsawg-pcapng, section 3).
+//! Captures with other interfaces and other comments than the programs would make. The blocks of a
+//! capture are taken apart and put together anew (draft-ietf-opsawg-pcapng, section 3).
 
 use super::*;
 
@@ -50,14 +49,19 @@ pub fn with_comments(path: &Path, comments: &[(usize, &str)]) -> NamedTempFile {
     file
 }
 
-/// The types and the bodies of all blocks, which are in little-endian order.
+/// The types and the bodies of all blocks, which are in little-endian order; packets without comments.
 fn blocks(path: &Path) -> Vec<(u32, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     let (mut blocks, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
         let length = usize::try_from(word(at + 4)).unwrap();
-        blocks.push((word(at), bytes[at + 8..at + length - 4].to_vec()));
+        let end = match word(at) {
+            // Up to the options, which are the comments: header, packet, padding.
+            PACKET => 28 + usize::try_from(word(at + 20)).unwrap().next_multiple_of(4),
+            _ => length - 4,
+        };
+        blocks.push((word(at), bytes[at + 8..at + end].to_vec()));
         at += length;
     }
     assert_eq!(blocks[1].0, INTERFACE);

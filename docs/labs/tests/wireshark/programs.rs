@@ -51,6 +51,14 @@ impl Chat {
     #[track_caller]
     fn held(number: u8, options: &[&str], door: Door) -> Chat {
         let stage = Stage::numbered(&stages::root(), number).unwrap();
+        let keys = if stage.is_encrypted { &["--keylog", "keys"][..] } else { &[] };
+        Chat::captured(number, options, door, keys)
+    }
+
+    /// The same; `discloses` are options of the server, about its capture.
+    #[track_caller]
+    fn captured(number: u8, options: &[&str], door: Door, discloses: &[&str]) -> Chat {
+        let stage = Stage::numbered(&stages::root(), number).unwrap();
         let has_files = number >= 4;
         let folder = tempfile::tempdir().unwrap();
         give(folder.path());
@@ -67,9 +75,7 @@ impl Chat {
             Program::start_command(command.args(options))
         };
         let mut server = vec!["server", "--listen", "127.0.0.1:0", "--pcap", "pcap"];
-        if stage.is_encrypted {
-            server.extend(["--keylog", "keys"]);
-        }
+        server.extend(discloses);
         let with_password = ["--password-file", "password"];
         let mut private = OpenOptions::new();
         let file =
@@ -124,7 +130,7 @@ impl Chat {
         server.program.end_input();
         assert_eq!(server.program.end().0, Some(0));
         let (capture, keys) = (folder.path().join("pcap"), folder.path().join("keys"));
-        let frames = seen(&capture, stage.is_encrypted.then_some(&keys));
+        let frames = seen(&capture, keys.exists().then_some(&keys));
         assert_eq!(frames.len(), sent(&capture));
         Chat { folder, frames }
     }
@@ -201,6 +207,26 @@ fn a_file_is_carved_from_plaintext_and_from_what_is_decrypted() {
             encrypted.assert_told("decrypted", Some("bob"));
             encrypted.assert_carved(true);
         }
+    }
+}
+
+#[test]
+fn a_capture_with_both_views_and_its_keys_tells_the_same_twice() {
+    if !has_tshark() {
+        return;
+    }
+    for (number, door) in [(2, Door::Open), (3, Door::Open), (5, Door::Accounts)] {
+        let chat = Chat::captured(number, &[], door, &["--pcap-plaintext", "--pcap-keys"]);
+        let told = |status: &str| {
+            let frames = chat.frames.iter().filter(|frame| frame.status == status);
+            let mut sentences = frames.map(|frame| frame.sentence.as_str()).collect::<Vec<_>>();
+            sentences.sort_unstable();
+            sentences
+        };
+        assert!(told("decrypted").contains(&"alice to server: says to the room: hi, everyone"));
+        assert_eq!(told("decrypted"), told("inside"));
+        let both = told("decrypted").len() * 2 + told("handshake").len();
+        assert_eq!(both, chat.frames.len());
     }
 }
 
