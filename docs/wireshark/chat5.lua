@@ -776,6 +776,7 @@ local KEXES = {
     [0] = "any", [1] = "p256", [2] = "x25519", [3] = "rsa2048-server", [4] = "rsa2048-client",
 }
 local CIPHERS = { [0] = "any", [1] = "aes-256-cfb", [2] = "aes-256-gcm", [3] = "fernet" }
+local RSA_SERVER, RSA_CLIENT = 3, 4
 local CFB, GCM, FERNET, NOISE = 1, 2, 3, 4
 local SUITES = { [1] = "Noise_NX_25519_AESGCM_SHA256" }
 local WELCOMES = {
@@ -1385,12 +1386,15 @@ local function dissect_handshake(range, entry, tree)
             return ("handshake: chooses %s, share of %d bytes"):format(suite, size - 39), true
         end
         return "handshake: chooses " .. suite, true
+    elseif stream.version == 2 and (step == 3 and stream.kex == RSA_SERVER
+        or step == 4 and stream.kex == RSA_CLIENT) then
+        tree:add(f.secret, range)
+        return ("handshake: the secret, encrypted to the %s's key, %d bytes; records follow")
+            :format(step == 3 and "server" or "client", size), true
     elseif stream.version == 2 and step == 3 then
         tree:add(f.share, range)
-        return ("handshake: share of %d bytes; records follow"):format(size), true
-    elseif stream.version == 2 and step == 4 and stream.kex == 4 then
-        tree:add(f.secret, range)
-        return ("handshake: the secret, encrypted to the client's key, %d bytes"):format(size), true
+        return ("handshake: share of %d bytes%s")
+            :format(size, stream.kex == RSA_CLIENT and "" or "; records follow"), true
     elseif stream.version == 5 and step == 1 and size == 6 + range(5, 1):uint() + 32 then
         tree:add(f.magic, range(0, 4))
         tree:add(f.version, range(4, 1))

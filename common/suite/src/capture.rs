@@ -27,8 +27,18 @@ use crate::session;
 const ORDINARY: [&str; 2] =
     ["This frame initiates the connection closing", "This frame undergoes the connection closing"];
 
+// Flags of TCP (RFC 9293, section 3.1).
+const FIN: u32 = 0x01;
+const SYN: u32 = 0x02;
+const RST: u32 = 0x04;
+const ACK: u32 = 0x10;
+
 /// The bytes of each direction of a connection: from port, to port.
 type Streams = BTreeMap<(usize, usize), Vec<u8>>;
+
+/// How each direction begins and ends: every SYN, FIN and RST in turn, as its sequence number and its
+/// flags without PSH. (Which side's FIN is the first one can differ between here and there.)
+type Stories = BTreeMap<(usize, usize), Vec<(usize, u32)>>;
 
 /// Whether tshark is there; where it has to be (in CI) its absence is a failure.
 pub(crate) fn has_tshark() -> bool {
@@ -89,6 +99,25 @@ fn try_streams(file: &Path) -> Result<Streams, String> {
         }
     }
     Ok(streams)
+}
+
+fn try_stories(file: &Path) -> Result<Stories, String> {
+    let fields = ["-e", "tcp.srcport", "-e", "tcp.dstport", "-e", "tcp.seq", "-e", "tcp.flags"];
+    let mut stories = Stories::new();
+    for line in try_tshark(file, &[&["-T", "fields"], &fields[..]].concat())? {
+        let fields = line.split('\t').collect::<Vec<_>>();
+        let number = |at: usize| fields[at].parse::<usize>().expect("a number");
+        let ports = (number(0), number(1));
+        let flags = fields[3].strip_prefix("0x").map(|hex| u32::from_str_radix(hex, 16));
+        let flags = flags.expect("hex").expect("flags") & (FIN | SYN | RST | ACK);
+        let story = stories.entry(ports).or_default();
+        let event = (number(2), flags);
+        // On lo a segment may come twice.
+        if flags != ACK && !story.contains(&event) {
+            story.push(event);
+        }
+    }
+    Ok(stories)
 }
 
 /// Splits a direction into its frames.
@@ -167,7 +196,8 @@ pub fn nothing_to_say_to_a_capture<S: Stage>() {
     }
 }
 
-/// The same frames in the same order as in a capture of `lo`, which only root may make.
+/// The same bytes in each direction as in a capture of `lo`, which only root may make, and the same
+/// beginning and end of each connection, behind the last of its bytes.
 #[cfg(target_os = "linux")]
 pub fn the_same_as_a_capture_of_lo<S: Stage>() {
     if !has_tshark() {
@@ -180,10 +210,12 @@ pub fn the_same_as_a_capture_of_lo<S: Stage>() {
     let folder = tempfile::tempdir().expect("a folder");
     let (servers, file) = (folder.path().join("server"), folder.path().join("lo"));
     let server = start::<S>(&servers, "127.0.0.1:0");
+    let port = server.address.port();
     let lo = Lo::start(server.address, &file);
     talk::<S>(&server, None);
     server.program.ctrl_c();
     assert_eq!(server.program.end().0, Some(0));
+    let ours = try_stories(&servers).expect("a whole capture");
     let servers = streams(&servers);
     assert_eq!(servers.len(), 4, "both directions of alice and of bob");
     // What lo has seen reaches the file a little later, and block by block.
@@ -194,12 +226,31 @@ pub fn the_same_as_a_capture_of_lo<S: Stage>() {
     while !los.as_ref().is_ok_and(whole) && Instant::now() < deadline {
         los = try_streams(&file);
     }
+    let mut theirs = try_stories(&file);
+    let told = |los: &Stories| {
+        ours.iter().all(|(ports, story)| los.get(ports).is_some_and(|los| los.starts_with(story)))
+    };
+    while !theirs.as_ref().is_ok_and(told) && Instant::now() < deadline {
+        theirs = try_stories(&file);
+    }
     drop(lo);
+    let theirs = theirs.expect("a whole capture");
     let los = los.expect("a whole capture");
     for (ports, bytes) in &servers {
         let captured = los.get(ports).expect("lo has seen it too");
         assert!(frames(bytes).len() > 1);
         assert!(bytes == captured, "{ports:?}: {} and {} bytes", bytes.len(), captured.len());
+    }
+    for (ports, story) in &ours {
+        assert!(theirs[ports].starts_with(story), "{ports:?}: {story:?}, and {:?}", theirs[ports]);
+        let is_clients = ports.1 == usize::from(port);
+        let syn = if is_clients { SYN } else { SYN | ACK };
+        let whole = [(0, syn), (1 + servers[ports].len(), FIN | ACK)];
+        // Behind a record that says close a server reads nothing, and what a program does not read is
+        // not in its capture.
+        let may_lack_the_end = is_clients && S::session().is_some();
+        let expected = if may_lack_the_end && story.len() == 1 { &whole[..1] } else { &whole };
+        assert_eq!(story, expected, "{ports:?}: numbers and flags");
     }
 }
 

@@ -142,6 +142,9 @@ pub fn build(stages: &[Stage]) -> Result<BTreeMap<String, PathBuf>> {
     }
     for stage in stages {
         command.args(["--package", stage.package]);
+        if cfg!(feature = "hybrid") && stage.is_encrypted {
+            command.args(["--features", &format!("{}/hybrid", stage.package)]);
+        }
     }
     let output = command.stderr(Stdio::inherit()).output().context("cargo does not start")?;
     ensure!(output.status.success(), "the stages do not build");

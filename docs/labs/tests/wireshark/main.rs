@@ -752,6 +752,49 @@ fn fernet_tokens_are_decrypted_and_a_changed_one_is_noticed() {
 }
 
 #[test]
+fn with_rsa_the_handshake_has_a_secret_and_the_records_are_decrypted() {
+    if !has_tshark() {
+        return;
+    }
+    // The numbers and the sizes of docs/protocol.md; the log has the keys, however they were agreed.
+    let (key, secret) = (vec![0x30; 294], vec![7; 256]);
+    let server = [
+        (Remote, key.clone(), "chooses rsa2048-server and aes-256-gcm, share of 294 bytes"),
+        (
+            Local,
+            secret.clone(),
+            "the secret, encrypted to the server's key, 256 bytes; records follow",
+        ),
+    ];
+    let client = [
+        (Remote, Vec::new(), "chooses rsa2048-client and aes-256-gcm"),
+        (Local, key, "share of 294 bytes"),
+        (Remote, secret, "the secret, encrypted to the client's key, 256 bytes; records follow"),
+    ];
+    for (kex, steps) in [(3, &server[..]), (4, &client)] {
+        let mut session = Session::of("x25519");
+        let (hello, answer) = (session.frames[0].clone(), session.frames[1].1.clone());
+        let records = session.frames.split_off(3);
+        session.frames = vec![hello];
+        for (at, (side, body, _)) in steps.iter().enumerate() {
+            // Magic, version and random of the server, then the suite.
+            let head = [&answer[5..5 + 37], &[kex, 2]].concat();
+            let body = if at == 0 { [&head, &body[..]].concat() } else { body.clone() };
+            session.frames.push((*side, frame(0x20, &body)));
+        }
+        session.frames.extend(records);
+        let keys = written(&session.keys);
+        let frames = seen(session.captured().path(), Some(keys.path()));
+        for (seen, (_, _, words)) in frames[1..].iter().zip(steps) {
+            assert_eq!(seen.status, "handshake");
+            assert!(seen.sentence.ends_with(&format!(": handshake: {words}")), "{seen:?}");
+        }
+        let statuses = frames[1 + steps.len()..].iter().map(|frame| frame.status.as_str());
+        assert_eq!(statuses.collect::<Vec<_>>(), ["decrypted"; 3]);
+    }
+}
+
+#[test]
 fn the_noise_transport_and_a_login_are_decrypted() {
     if !has_tshark() {
         return;

@@ -269,3 +269,17 @@ fn of_stage_5_the_logins_are_decrypted_too_and_the_files_whoever_may_come_in() {
         assert_eq!(chat.times(proof), proofs, "{door:?}");
     }
 }
+
+#[cfg(feature = "hybrid")]
+#[test]
+fn the_suites_of_the_feature_hybrid_are_decrypted_too() {
+    if has_tshark() {
+        for (kex, cipher) in [("rsa2048-server", "fernet"), ("rsa2048-client", "aes-256-gcm")] {
+            let chat = Chat::held(3, &["--kex", kex, "--cipher", cipher], Door::Open);
+            chat.assert_told("decrypted", Some("bob"));
+        }
+        let files = Chat::held(5, &["--kex", "rsa2048-client", "--cipher", "fernet"], Door::Open);
+        files.assert_told("decrypted", Some("bob"));
+        files.assert_carved(true);
+    }
+}
