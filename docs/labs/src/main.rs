@@ -24,7 +24,7 @@ use labs::stages;
 use labs::stages::EDGES;
 use labs::stages::Stage;
 
-/// The lab bench: what differs between the stages, and what that costs.
+/// The lab bench: what differs between the stages, what that costs, and captures to look at.
 ///
 /// The stages are programs of their own (cargo run -p stage1_relay, and so on); this one looks at
 /// several of them.

@@ -19,7 +19,6 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
@@ -186,8 +185,7 @@ impl Scene {
         let (done, made) = mpsc::channel();
         let paper = Paper { written: Vec::new(), done };
         let says = clock.clone();
-        let now = move || -> SystemTime { says.now() };
-        let capture = Capture::reproducible(paper, COMMENT, now)?;
+        let capture = Capture::reproducible(paper, COMMENT, move || says.now())?;
         let keys = tempfile::tempdir()?;
         let keylog = KeyLog::append(&keys.path().join("keys"))?;
         let mut rng = StdRng::seed_from_u64(seed);

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -39,10 +40,7 @@ struct Run {
 
 impl Run {
     fn start(stage: u8, options: &[&str]) -> Run {
-        let folder = tempfile::tempdir().unwrap();
-        let stage = Stage::numbered(&stages::root(), stage).unwrap();
-        let binary = stages::build(&[stage]).unwrap().remove(stage.package).unwrap();
-        Run::with(folder, binary, options)
+        Run::with(tempfile::tempdir().unwrap(), binary(stage), options)
     }
 
     fn with(folder: TempDir, binary: PathBuf, options: &[&str]) -> Run {
@@ -113,6 +111,14 @@ fn shapes(capture: &[u8]) -> BTreeMap<u32, Vec<[Shape; 2]>> {
 /// Where a thread has to wait, bob says more than once how much of a file he has.
 fn acknowledged_once(_: usize, (frames, _): &mut Shape) {
     frames.dedup();
+}
+
+/// The program of a stage; they are built together, once.
+fn binary(stage: u8) -> PathBuf {
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    let all = Stage::all(&stages::root());
+    let built = BUILT.get_or_init(|| stages::build(&all).unwrap());
+    built[all.iter().find(|it| it.number == stage).unwrap().package].clone()
 }
 
 fn path(folder: &TempDir, name: &str) -> String {
@@ -245,8 +251,7 @@ fn in_stage_4() {
 #[test]
 fn in_stage_5() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::numbered(&stages::root(), 5).unwrap();
-    let binary = stages::build(&[stage]).unwrap().remove(stage.package).unwrap();
+    let binary = binary(5);
     let [users, state, downloads] = ["users", "state", "downloads"].map(|name| path(&folder, name));
     let passwords =
         [("alice", "correct horse"), ("bob", "battery staple")].map(|(name, password)| {
