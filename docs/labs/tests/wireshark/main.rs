@@ -16,6 +16,8 @@
 
 #[cfg(unix)]
 mod live;
+#[cfg(unix)]
+mod page;
 mod pcapng;
 #[cfg(unix)]
 mod programs;
@@ -74,16 +76,21 @@ fn tshark_at_home(home: &Path) -> Command {
     let plugin = Project::this().root.join("docs/wireshark").join(PLUGIN);
     fs::copy(plugin, home.join(PLUGIN)).unwrap();
     let mut command = Command::new("tshark");
-    // What people have in their own folder, this plugin perhaps, is not tested here.
-    command.current_dir(home).env("HOME", home).env("WIRESHARK_CONFIG_DIR", home);
-    command.env_remove("XDG_CONFIG_HOME");
+    at_home(&mut command, home);
     // A free port may be one that Wireshark takes for something else.
     command.args(["-o", "tcp.try_heuristic_first:TRUE"]);
-    ordinary(&mut command);
     for path in [home, &home.join(PLUGIN)] {
         give(path);
     }
     command
+}
+
+/// Lets a command be run by a user who has this folder, and starts there.
+fn at_home(command: &mut Command, home: &Path) {
+    // What people have in their own folder, this plugin perhaps, is not tested here.
+    command.current_dir(home).env("HOME", home).env("WIRESHARK_CONFIG_DIR", home);
+    command.env_remove("XDG_CONFIG_HOME");
+    ordinary(command);
 }
 
 /// Whom tshark runs as where this is root: a number is enough, it need not be anybody's.
