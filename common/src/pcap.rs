@@ -52,6 +52,7 @@ use std::time::UNIX_EPOCH;
 mod blocks;
 mod describe;
 mod flow;
+mod held;
 
 use flow::End;
 use flow::Segment;

@@ -190,6 +190,55 @@ fn what_was_inside_is_a_conversation_of_its_own_with_the_same_end() {
 }
 
 #[test]
+fn a_record_that_comes_with_the_handshake_is_behind_its_keys() {
+    const STEP: &[u8] = b"\0\0\0\x04\x20abc";
+    const RECORD: &[u8] = b"\0\0\0\x03\x21de";
+    let both = [STEP, RECORD].concat();
+    let file = recorded(|capture| {
+        let flow = v4(capture, Remote);
+        flow.data(Remote, &both);
+        flow.show_keys("KEY one");
+        flow.show_plaintext();
+        flow.keys_are_known();
+        flow.data(Remote, &both);
+        // Where nobody ever knows the keys, it is behind nothing but what came before it.
+        for end in [
+            |flow: &Flow| flow.data(Local, b"no"),
+            |flow: &Flow| flow.fin(Local),
+            |flow: &Flow| flow.reset(Local),
+        ] {
+            let flow = v4(capture, Remote);
+            flow.data(Remote, &both);
+            end(&flow);
+        }
+    });
+    let names = ["frame.interface_name", "tcp.len", "tcp.flags.str", "frame.comment"];
+    let Some(rows) = fields(&file, &names) else { return };
+    let rows = rows.iter().map(|row| {
+        let key = if row[3].contains("KEY one") { " with keys" } else { "" };
+        let flags = row[2].chars().filter(char::is_ascii_alphabetic).collect::<String>();
+        format!("{} {flags} {}{key}", row[0], row[1])
+    });
+    let opened = |interface: &str| ["S", "AS", "A"].map(|flags| format!("{interface} {flags} 0"));
+    let sent = |length: usize, key: &str| [format!("wire AP {length}{key}"), "wire A 0".to_owned()];
+    let (step, record) = (STEP.len(), RECORD.len());
+    let both = step + record;
+    let mut expected = Vec::new();
+    expected.extend(opened("wire"));
+    expected.extend(sent(step, ""));
+    expected.extend(opened("plaintext"));
+    expected.extend(sent(record, " with keys"));
+    expected.extend(sent(both, ""));
+    for end in [vec!["wire AP 2", "wire A 0"], vec!["wire AF 0", "wire A 0"], vec!["wire AR 0"]] {
+        expected.extend(opened("wire"));
+        expected.extend(sent(step, ""));
+        expected.extend(sent(record, ""));
+        expected.extend(end.into_iter().map(str::to_owned));
+    }
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_reproducible_capture_has_the_time_that_it_is_given_and_says_what_it_is() {
     let captured = [(); 2].map(|()| {
         let file = NamedTempFile::new().unwrap();

@@ -77,10 +77,23 @@ impl KeyLog {
         if let Some(flow) = flow.filter(|_| self.with_plaintext) {
             flow.show_plaintext();
         }
-        let flow = flow.filter(|_| self.in_capture);
-        if self.file.is_none() && flow.is_none() {
-            return Ok(());
+        if self.file.is_some() || self.in_capture {
+            self.disclose(labels, id, keys, flow.filter(|_| self.in_capture))?;
         }
+        // Who follows the capture has the keys before the records.
+        if let Some(flow) = flow {
+            flow.keys_are_known();
+        }
+        Ok(())
+    }
+
+    fn disclose(
+        &self,
+        labels: [&str; 2],
+        id: &[u8; 32],
+        keys: [&Secret; 2],
+        flow: Option<&Flow>,
+    ) -> io::Result<()> {
         let mut lines = Zeroizing::new(String::with_capacity(2 * 160));
         for (label, key) in labels.into_iter().zip(keys) {
             let key = Zeroizing::new(hex(key.expose()));

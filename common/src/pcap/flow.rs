@@ -22,6 +22,7 @@ use super::Interface;
 use super::Progress;
 use super::count;
 use super::describe::Talk;
+use super::held::Held;
 use super::lock;
 
 /// Maximum segment size: what a 16-bit length leaves beside the headers of IPv4 (20 bytes; the
@@ -68,6 +69,7 @@ pub struct Flow {
     /// The client.
     opener: Side,
     wire: Conversation,
+    held: Mutex<Held>,
     /// What was inside its records, if that is to be seen.
     plaintext: OnceLock<Conversation>,
     talk: Arc<Mutex<Talk>>,
@@ -127,6 +129,7 @@ impl Flow {
             capture: capture.clone(),
             opener,
             wire,
+            held: Mutex::new(Held::new()),
             plaintext: OnceLock::new(),
             talk: Arc::default(),
         };
@@ -145,8 +148,35 @@ impl Flow {
 
     /// `bytes` that `from` sent, in as many segments as they need, each acknowledged by the peer.
     /// The last carries PSH.
+    ///
+    /// Where the peer sends records at once with the last step of a handshake, they are written when
+    /// [`Flow::keys_are_known`], or with whatever happens next.
     pub fn data(&self, from: Side, bytes: &[u8]) {
-        self.data_in(&self.wire, from, bytes);
+        match from {
+            Side::Local => {
+                self.release(false);
+                self.data_in(&self.wire, from, bytes);
+            }
+            Side::Remote => {
+                // Kept over both steps, so that nobody else writes what waits before what does not.
+                let mut held = lock(&self.held);
+                let now = held.admit(bytes);
+                self.data_in(&self.wire, from, bytes.get(..now).unwrap_or_default());
+            }
+        }
+    }
+
+    /// From now on the peer's records can be decrypted: none of them has to wait.
+    pub fn keys_are_known(&self) {
+        self.release(true);
+    }
+
+    fn release(&self, is_over: bool) {
+        let mut held = lock(&self.held);
+        let kept = held.release(is_over);
+        if !kept.is_empty() {
+            self.data_in(&self.wire, Side::Remote, &kept);
+        }
     }
 
     /// kind · body of a frame that was inside a record that `from` sent, in the order of records.
@@ -191,6 +221,7 @@ impl Flow {
     /// `from` sends nothing more (FIN), which the peer acknowledges; the peer may go on sending.
     /// Only the first call counts.
     pub fn fin(&self, from: Side) {
+        self.release(false);
         for conversation in self.conversations() {
             if let Some(mut burst) = self.burst(conversation, 0, 2)
                 && burst.may_send(from)
@@ -204,6 +235,7 @@ impl Flow {
 
     /// `from` aborts the connection (RST), unless both sides have already closed it.
     pub fn reset(&self, from: Side) {
+        self.release(false);
         for conversation in self.conversations() {
             if let Some(mut burst) = self.burst(conversation, 0, 1)
                 && (burst.may_send(from) || burst.may_send(from.peer()))
