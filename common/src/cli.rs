@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -442,9 +443,30 @@ impl Watch {
 
     fn capture(&self) -> io::Result<Option<Capture>> {
         let Some(path) = &self.pcap else { return Ok(None) };
+        if self.is_on_stdout() && io::stdout().is_terminal() {
+            let wrong = "--pcap -: a capture is nothing for a terminal; put `| tshark -l -r -` behind \
+                         the command, or `> FILE`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, wrong));
+        }
+        if is_fifo(path) {
+            logging::say(format_args!("waiting until somebody reads {}", path.display()));
+        }
         let capture = Capture::create(path);
         capture.map(Some).map_err(|error| context(format!("--pcap {}", path.display()), error))
     }
+}
+
+/// Whether opening it waits for somebody who reads it.
+#[cfg(unix)]
+fn is_fifo(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_fifo(_: &Path) -> bool {
+    false
 }
 
 /// The exit code for wrong usage, which is said on stderr.

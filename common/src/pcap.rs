@@ -26,7 +26,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
 use std::io;
@@ -139,7 +139,8 @@ impl Progress {
 impl Capture {
     /// A capture into a file, or with `-` to standard output.
     ///
-    /// A file that exists is overwritten. A FIFO (`mkfifo`) waits here until somebody reads it.
+    /// A new file is for its owner alone, as what dumpcap writes is: a capture can hold what was
+    /// encrypted. One that exists is overwritten. A FIFO (`mkfifo`) waits here until somebody reads it.
     ///
     /// # Errors
     /// When the file cannot be created, or as [`Capture::to`].
@@ -147,7 +148,11 @@ impl Capture {
         if path.as_os_str() == "-" {
             Capture::to(io::stdout())
         } else {
-            Capture::to(File::create(path)?)
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            Capture::to(options.open(path)?)
         }
     }
 

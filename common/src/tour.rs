@@ -607,7 +607,7 @@ impl Guide {
              folder of this workspace, Wireshark shows you how:"
         ))?;
         self.copy(format_args!(
-            "wireshark -X lua_script:docs/wireshark/chat5.lua -o chat5.keylog:{} {file}",
+            "wireshark -X lua_script:docs/wireshark/chat5.lua -o chat5.keylog:{} -r {file}",
             keys.display()
         ))
     }

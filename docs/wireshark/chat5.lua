@@ -789,6 +789,7 @@ local f = {
     length = ProtoField.uint32("chat5.length", "Length", base.DEC, nil, nil, "Of kind and body"),
     kind = ProtoField.uint8("chat5.kind", "Kind", base.HEX, KINDS),
     sender = ProtoField.string("chat5.sender", "Sender", base.ASCII, "client or server"),
+    client = ProtoField.string("chat5.client", "Client", base.UNICODE, "What it is called, once that is known"),
     status = ProtoField.string("chat5.status", "Status", base.ASCII, "plaintext, inside, handshake, "
         .. "decrypted, garbled, unreadable, missing key, tag bad, bad record, bad length or cut"),
     sentence = ProtoField.string("chat5.sentence", "In words", base.UNICODE),
@@ -952,8 +953,8 @@ local function key_of(stream, from_client)
     elseif log_problem then
         return nil, "the key log cannot be read: " .. log_problem
     end
-    return nil, ("neither the key log (preference chat5.keylog) nor a comment has the line %s %s …")
-        :format(label, id)
+    return nil, ("neither the key log (preference chat5.keylog) nor a comment has the line %s %s "
+        .. "and a key of 64 digits behind it"):format(label, id)
 end
 
 local function endpoint(address, port)
@@ -1469,7 +1470,7 @@ local function dissect_record(range, entry, pinfo, tree)
     local problem = PROBLEMS[entry.status]
     if problem then
         tree:add_proto_expert_info(problem.expert, problem.mark .. entry.why)
-        return ("%sencrypted record of %d bytes"):format(problem.mark, range:len())
+        return ("%sencrypted record, %d bytes"):format(problem.mark, range:len() + 5)
     end
     local tvb = ByteArray.new(entry.plain, true):tvb("Decrypted record")
     local kind = tvb(0, 1):uint()
@@ -1488,8 +1489,8 @@ local function dissect_record(range, entry, pinfo, tree)
         entry.status = "garbled"
         branch:add_proto_expert_info(ef.garbled, "[GARBLED] " .. sentence
             .. ": the record was changed on its way, or the key is another one; CFB cannot tell")
-        return ("[GARBLED] encrypted record of %d bytes, in which is %s")
-            :format(range:len(), sentence)
+        return ("[GARBLED] encrypted record, %d bytes, in which there is no message")
+            :format(range:len() + 5)
     end
     entry.status = "unreadable"
     branch:add_proto_expert_info(ef.unreadable, sentence)
@@ -1569,7 +1570,7 @@ local function dissect_frame(tvb, pinfo, tree)
         sentence = ("a frame of %d bytes of which the capture has %d"):format(length + 4, size)
     else
         item:add(f.kind, tvb(4, 1))
-        item:append_text((", %s, %d bytes"):format(KINDS[kind] or "of an unknown kind", length))
+        item:append_text((", %s, %d bytes"):format(KINDS[kind] or "of an unknown kind", length + 4))
         if inside then
             item:append_text(", what was inside a record")
             sentence, good = dissect_content(kind, range, entry, pinfo, item)
@@ -1578,7 +1579,7 @@ local function dissect_frame(tvb, pinfo, tree)
             sentence = dissect_record(range, entry, pinfo, item)
             status = entry.status
         elseif kind == 0x21 then
-            status, sentence = "bad record", "[BAD RECORD] encrypted record of no bytes"
+            status, sentence = "bad record", "[BAD RECORD] encrypted record, 5 bytes"
             item:add_proto_expert_info(ef.bad_record, sentence)
         elseif kind == 0x20 and range then
             sentence, good = dissect_handshake(range, entry, item)
@@ -1605,6 +1606,9 @@ local function dissect_frame(tvb, pinfo, tree)
     end
     local who = ("%s to %s: "):format(from, to)
     item:add(f.sender, entry.from_client and "client" or "server"):set_generated()
+    if client ~= "client" then
+        item:add(f.client, client):set_generated()
+    end
     item:add(f.status, status):set_generated()
     item:add(f.sentence, who .. sentence):set_generated()
     show(pinfo, place, inside and "[inside] " .. who or who, sentence)

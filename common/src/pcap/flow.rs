@@ -278,6 +278,12 @@ impl Flow {
     }
 }
 
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.release(true);
+    }
+}
+
 /// What is queued without a packet of another thread between it, and with the same time stamp.
 struct Burst<'a> {
     flow: &'a Flow,

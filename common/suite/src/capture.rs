@@ -22,6 +22,7 @@ use crate::process::KEY_LOG;
 use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::session;
+use crate::terminal::Terminal;
 
 /// Each FIN is a note for tshark 4, however orderly the end is; everything else would be a remark.
 const ORDINARY: [&str; 2] =
@@ -331,6 +332,41 @@ pub fn the_chat_survives_its_capture<S: Stage>() {
     assert!(warning.contains("warning: "), "{warning}");
     server.kill().expect("it runs");
     server.wait().expect("it ends");
+}
+
+/// A capture into a FIFO waits for its reader, and says so; one for a terminal is refused. What is new
+/// is for its owner alone.
+#[cfg(unix)]
+pub fn where_a_capture_can_go<S: Stage>() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (fifo, file) = (path("fifo"), path("file"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("it is there").success());
+    let mut server = Program::start::<S>(&["server", "--listen", "127.0.0.1:0", "--pcap", &fifo]);
+    let said = format!("waiting until somebody reads {fifo}\n");
+    let deadline = Instant::now() + PATIENCE;
+    while !server.stderr().contains(&said) {
+        assert!(Instant::now() < deadline, "{}", server.stderr());
+        thread::yield_now();
+    }
+    let reader = File::open(&fifo).expect("somebody writes it");
+    server.expect_prefix("listening on ");
+    server.kill();
+    drop((server, reader));
+
+    let server = start::<S>(Path::new(&file), "127.0.0.1:0");
+    let mode = std::fs::metadata(&file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drop(server);
+
+    let args = ["server", "--listen", "127.0.0.1:0", "--pcap", "-"];
+    let mut server = Terminal::start::<S>(&args, 24, 80);
+    server.wait_for_row(
+        "error: --pcap -: a capture is nothing for a terminal; put `| tshark -l -r -` beh",
+    );
+    assert_eq!(server.end(), Some(1));
 }
 
 /// With `--pcap -` a client's chat is on stderr, so that stdout is a capture and nothing else.

@@ -260,6 +260,7 @@ macro_rules! capture_suite {
             #[cfg(unix)] nothing_to_say_to_a_capture
             #[cfg(target_os = "linux")] the_same_as_a_capture_of_lo
             the_chat_survives_its_capture
+            #[cfg(unix)] where_a_capture_can_go
             a_clients_capture_has_stdout_alone
         });
     };
