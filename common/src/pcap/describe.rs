@@ -285,8 +285,9 @@ fn handshake(is_clients: bool, nth: usize, body: &[u8]) -> String {
         (true, 0, [b'C', b'H', b'T', b'5', version, suites, ..]) => {
             let hello = 6 + usize::from(*suites);
             let rest = length.saturating_sub(hello);
+            let plural = if *suites == 1 { "" } else { "s" };
             format!(
-                "hello {hello}: CHT5 version {version}, {suites} suite(s), ephemeral key {rest}"
+                "hello {hello}: CHT5 version {version}, {suites} suite{plural}, ephemeral key {rest}"
             )
         }
         (false, 0, [b'C', b'H', b'T', b'5', version, suite, ..]) if length == 6 + 32 + 48 + 16 => {

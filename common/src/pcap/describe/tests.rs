@@ -99,7 +99,7 @@ fn handshakes_are_said_step_by_step() {
     assert_eq!(
         on_wire(&mut talk, true, &framed(0x20, &first)),
         [
-            "client → server: handshake, 44 bytes: length 4, kind 1, hello 7: CHT5 version 1, 1 suite(s), \
+            "client → server: handshake, 44 bytes: length 4, kind 1, hello 7: CHT5 version 1, 1 suite, \
           ephemeral key 32"
         ]
     );

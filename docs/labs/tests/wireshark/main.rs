@@ -908,7 +908,7 @@ fn the_file_of_the_protocol_page_is_told_chunk_by_chunk() {
 }
 
 #[test]
-fn each_filter_of_the_page_is_one() {
+fn each_filter_of_the_page_finds_something() {
     if !has_tshark() {
         return;
     }
@@ -918,10 +918,33 @@ fn each_filter_of_the_page_is_one() {
     let filters = rows.iter().filter_map(|row| row[0].strip_prefix('`')?.strip_suffix('`'));
     let filters = filters.collect::<Vec<_>>();
     assert!(filters.len() > 10, "{rows:?}");
+    // In the captures of the page, with their keys, without any, or with others.
+    let folder = tempfile::tempdir().unwrap();
+    let mut looks = Vec::new();
+    for entry in fs::read_dir(project.root.join("docs/wireshark")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "pcapng") {
+            let copy = folder.path().join(path.file_name().unwrap());
+            fs::copy(&path, &copy).unwrap();
+            let (keys, others) = (copy.with_extension("keys"), copy.with_extension("others"));
+            let right = fs::read_to_string(path.with_extension("keys")).unwrap_or_default();
+            fs::write(&keys, &right).unwrap();
+            let wrong = |line: &str| {
+                let last = if line.ends_with('0') { "1" } else { "0" };
+                format!("{}{last}\n", &line[..line.len() - 1])
+            };
+            fs::write(&others, right.lines().map(wrong).collect::<String>()).unwrap();
+            looks.extend([(copy.clone(), Some(keys)), (copy.clone(), None), (copy, Some(others))]);
+        }
+    }
+    give(folder.path());
     let plugin = plugin();
-    let file = Session::of("p256").captured();
     for filter in filters {
-        // It fails if one is no filter or names a field that there is not.
-        tshark(file.path(), &["-X", &plugin, "-Y", filter]);
+        let finds = looks.iter().any(|(file, keys)| {
+            let keys = keylog(keys.as_deref());
+            // It fails if it is no filter or names a field that there is not.
+            !tshark(file, &["-X", &plugin, "-o", &keys, "-Y", filter]).is_empty()
+        });
+        assert!(finds, "{filter} finds nothing");
     }
 }
