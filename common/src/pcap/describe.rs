@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! client → server: handshake, 44 bytes: length 4, kind 1, hello 39: CHT2 version 1, 32 random bytes, …
-//! alice → server: encrypted record 0, 63 bytes: length 4, kind 1, IV 16, ciphertext 42
-//! alice → server: inside record 0: message, 47 bytes: length 4, kind 1, JSON 42: {"type":"hello",…
+//! alice → server: encrypted record 1, 61 bytes: length 4, kind 1, IV 16, ciphertext 40
+//! alice → server: inside record 1: message, 44 bytes: length 4, kind 1, JSON 39: {"type":"say",…
 //! ```
 //!
 //! It follows both directions from their beginning, as far as that takes to know what a byte belongs
@@ -21,8 +21,6 @@ use crate::escape;
 use crate::files::chunk;
 use crate::frame;
 use crate::frame::Frame;
-use crate::message;
-use crate::message::Request;
 use crate::name::Name;
 
 /// So many frames of a packet have a comment each; the rest are counted.
@@ -32,6 +30,8 @@ const KEPT: usize = 512;
 /// Most bytes of a message that a comment quotes.
 const QUOTED: usize = 120;
 
+/// What a welcome begins with.
+const WELCOME: &[u8] = br#"{"type":"welcome","name":""#;
 /// Length and kind in front of a body, in words.
 const FRONT: &str = "length 4, kind 1";
 
@@ -143,11 +143,12 @@ impl Talk {
         let mut more = 0;
         let mut rest = payload;
         while !rest.is_empty() {
-            let (taken, comment) = self.part(interface, is_clients, rest);
+            let is_said = comments.len() < FRAMES;
+            let (taken, comment) = self.part(interface, is_clients, rest, is_said);
             rest = rest.get(taken..).unwrap_or_default();
-            match comments.len() {
-                ..FRAMES => comments.push(format!("{}: {comment}", self.arrow(is_clients))),
-                _ => more += 1,
+            match comment {
+                Some(comment) => comments.push(format!("{}: {comment}", self.arrow(is_clients))),
+                None => more += 1,
             }
         }
         if more > 0 {
@@ -175,30 +176,37 @@ impl Talk {
         }
     }
 
-    /// How many of `bytes` belong to the frame in progress, and what to say of them.
-    fn part(&mut self, interface: Interface, is_clients: bool, bytes: &[u8]) -> (usize, String) {
+    /// How many of `bytes` belong to the frame in progress, and what to say of them, if anything is.
+    fn part(
+        &mut self,
+        interface: Interface,
+        is_clients: bool,
+        bytes: &[u8],
+        is_said: bool,
+    ) -> (usize, Option<String>) {
         let direction = self.direction(interface, is_clients);
         if direction.is_lost {
-            return (bytes.len(), format!("{} bytes that are no frames of this chat", bytes.len()));
+            let said = format!("{} bytes that are no frames of this chat", bytes.len());
+            return (bytes.len(), Some(said));
         }
         let before = direction.seen;
         let (taken, is_whole) = direction.take(bytes);
         if direction.is_lost {
             let length = direction.kept.first_chunk().copied().map_or(0, u32::from_be_bytes);
             let said = format!("no frame of this chat: its length would be {length}");
-            return (bytes.len(), said);
+            return (bytes.len(), Some(said));
         }
-        let said = self.frame(interface, is_clients, is_whole);
+        let said = is_said.then(|| self.frame(interface, is_clients, is_whole));
         if is_whole {
             self.learn(interface, is_clients);
             self.direction(interface, is_clients).next(interface);
         }
-        let said = match (before, is_whole) {
+        let said = said.map(|said| match (before, is_whole) {
             (0, true) => said,
             (0, false) => format!("the first {taken} bytes of: {said}"),
             (_, false) => format!("{taken} bytes more of: {said}"),
             (_, true) => format!("the last {taken} bytes of: {said}"),
-        };
+        });
         (taken, said)
     }
 
@@ -216,7 +224,7 @@ impl Talk {
             }
             frame::HANDSHAKE => {
                 let parts = match is_whole {
-                    true => handshake(is_clients, direction.handshakes, frame.body),
+                    true => handshake(is_clients, direction.handshakes, frame.body, length),
                     false => format!("body {length}"),
                 };
                 ("handshake".to_owned(), parts)
@@ -235,10 +243,10 @@ impl Talk {
         let direction = self.direction(interface, is_clients);
         let Some(frame) = direction.frame() else { return };
         match frame.kind {
-            frame::MESSAGE if is_clients => {
-                if let Some(name) = name_in_hello(frame) {
-                    self.client = Some(name);
-                }
+            // A client asks for a name; it has it when the server has welcomed it.
+            frame::MESSAGE if !is_clients => {
+                let name = welcomed(frame.body);
+                self.client = self.client.take().or(name);
             }
             frame::HANDSHAKE if !is_clients && direction.handshakes == 0 => {
                 self.cipher = match frame.body {
@@ -278,9 +286,9 @@ fn record(cipher: Cipher, length: usize) -> String {
     }
 }
 
-/// What a step of a handshake consists of; it is the `nth` of its side, from 0.
-fn handshake(is_clients: bool, nth: usize, body: &[u8]) -> String {
-    let length = body.len();
+/// What a step of a handshake consists of; it is the `nth` of its side, from 0. `body` is the
+/// beginning of `length` bytes.
+fn handshake(is_clients: bool, nth: usize, body: &[u8], length: usize) -> String {
     match (is_clients, nth, body) {
         (true, 0, [b'C', b'H', b'T', b'5', version, suites, ..]) => {
             let hello = 6 + usize::from(*suites);
@@ -358,12 +366,10 @@ fn quoted(body: &[u8], length: usize) -> String {
     quoted
 }
 
-/// The name in a client's first message.
-fn name_in_hello(frame: Frame<'_>) -> Option<Name> {
-    match message::decode(frame) {
-        Ok(Request::Hello { name, .. }) => name.parse().ok(),
-        _ => None,
-    }
+/// The name in a welcome, of which the end may be missing.
+fn welcomed(body: &[u8]) -> Option<Name> {
+    let name = body.strip_prefix(WELCOME)?.split(|byte| *byte == b'"').next()?;
+    str::from_utf8(name).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -163,23 +163,39 @@ fn suites_are_called_what_the_command_line_calls_them() {
 #[test]
 fn a_client_is_called_by_its_name_once_that_is_known() {
     let mut talk = Talk::default();
+    // Asking for a name is not having it.
     let hello = framed(0x10, br#"{"type":"hello","chat5":1,"name":"alice"}"#);
-    assert!(on_wire(&mut talk, true, &hello)[0].starts_with("alice → server: message, 46 bytes"));
+    assert!(on_wire(&mut talk, true, &hello)[0].starts_with("client → server: message, 46 bytes"));
+    // More people than are kept of it.
+    let people = r#"{"name":"bob","status":"normal"},"#.repeat(40);
+    let welcome = |name| format!(r#"{{"type":"welcome","name":"{name}","people":[{people}]}}"#);
+    let welcome = |name| framed(0x10, welcome(name).as_bytes());
+    for (name, from_client) in [("a b", false), ("", false), ("bob", true)] {
+        on_wire(&mut talk, from_client, &welcome(name));
+        assert!(on_wire(&mut talk, true, b"")[0].starts_with("client → server: "));
+    }
+    let said = on_wire(&mut talk, false, &welcome("alice"));
+    assert!(said[0].starts_with("server → alice: message"), "{said:?}");
     assert_eq!(
         talk.segment(Interface::Wire, false, &tcp("AF"), b""),
         ["server → alice: sends nothing more (FIN)"]
     );
-    // A name that none can have, and a message that is no hello.
-    for body in [r#"{"type":"hello","chat5":1,"name":"a b"}"#, r#"{"type":"ping"}"#, "x"] {
-        on_wire(&mut talk, true, &framed(0x10, body.as_bytes()));
-    }
-    // Nor does a server say who its client is.
-    on_wire(&mut talk, false, &framed(0x10, br#"{"type":"hello","chat5":1,"name":"bob"}"#));
+    // Nobody is somebody else later on.
+    on_wire(&mut talk, true, &framed(0x10, br#"{"type":"hello","chat5":1,"name":"bob"}"#));
+    on_wire(&mut talk, false, &welcome("bob"));
     assert!(on_wire(&mut talk, true, b"")[0].starts_with("alice → server: "));
     // It may be seen inside a record as well.
-    let hello = framed(0x10, br#"{"type":"hello","chat5":1,"name":"carol"}"#);
-    talk.segment(Interface::Plaintext, true, &tcp("A"), &hello);
+    let mut talk = Talk::default();
+    talk.segment(Interface::Plaintext, false, &tcp("A"), &welcome("carol"));
     assert!(on_wire(&mut talk, false, b"")[0].starts_with("server → carol: "));
+}
+
+/// All of it is counted, also where it is longer than what is kept of a frame.
+#[test]
+fn a_long_step_of_a_handshake_is_not_shortened() {
+    let body = [hello(1, 1), vec![0; 2000]].concat();
+    let said = on_wire(&mut Talk::default(), false, &framed(0x20, &body));
+    assert!(said[0].ends_with("p256, aes-256-cfb, share 2000"), "{said:?}");
 }
 
 #[test]
