@@ -49,23 +49,40 @@ pub fn parse<C: Parser>() -> C {
     let mut command = with_address(C::command());
     let matches = command.get_matches_mut();
     if let Some((name, chosen)) = matches.subcommand()
-        && let Some(option) = without_capture(chosen)
+        && let Some(option) = discloses(chosen)
+        && let Err((kind, text)) = can_disclose(option, chosen)
         && let Some(subcommand) = command.find_subcommand_mut(name)
     {
-        let text = format!("{option} says what is in a capture, and needs one: add --pcap FILE");
-        subcommand.error(ErrorKind::MissingRequiredArgument, text).exit();
+        subcommand.error(kind, text).exit();
     }
     C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// An option that is about a capture where none is asked for. (Clap's `requires` does not reach from
-/// options for every subcommand, such as these, to those of one.)
-fn without_capture(chosen: &ArgMatches) -> Option<&'static str> {
+/// An option that puts into a capture what was encrypted, if one is given.
+fn discloses(chosen: &ArgMatches) -> Option<&'static str> {
     let is_set = |id| chosen.try_get_one(id).ok().flatten() == Some(&true);
     let options = [("pcap_plaintext", "--pcap-plaintext"), ("pcap_keys", "--pcap-keys")];
-    let option = options.into_iter().find_map(|(id, option)| is_set(id).then_some(option))?;
-    let capture = chosen.try_get_one::<PathBuf>("pcap").ok().flatten();
-    capture.is_none().then_some(option)
+    options.into_iter().find_map(|(id, option)| is_set(id).then_some(option))
+}
+
+/// Whether there is a capture for it, which nobody else may read. (Clap's `requires` does not reach
+/// from options for every subcommand, such as these, to those of one.)
+fn can_disclose(option: &str, chosen: &ArgMatches) -> Result<(), (ErrorKind, String)> {
+    let Some(path) = chosen.try_get_one::<PathBuf>("pcap").ok().flatten() else {
+        let text = format!("{option} says what is in a capture, and needs one: add --pcap FILE");
+        return Err((ErrorKind::MissingRequiredArgument, text));
+    };
+    #[cfg(unix)]
+    if let Ok(found) = path.metadata()
+        && found.is_file()
+        && std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o077 != 0
+    {
+        let path = path.display();
+        let text =
+            format!("{option}: others may read {path}: remove it, or run `chmod 600 {path}`");
+        return Err((ErrorKind::ValueValidation, text));
+    }
+    Ok(())
 }
 
 /// The command line of the package that it is called after, with the address in its help.

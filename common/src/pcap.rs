@@ -17,8 +17,8 @@
 //!
 //! The chat never depends on its capture. A file that cannot be written, or a reader that leaves
 //! a chat thread waiting for room for longer than a second, switches the capture off with one
-//! warning. The only lock chat threads take is held while a segment is queued, never while the
-//! file is written.
+//! warning. The only lock that connections share is held while a segment is queued, never while
+//! the file is written.
 //!
 //! Sources: draft-ietf-opsawg-pcapng (the file), RFC 9293 and RFC 7323 (TCP), RFC 791 and
 //! RFC 8200 (IP).
@@ -78,7 +78,8 @@ const WIRE: &str = "Only the payload is real: the bytes this program passed to w
     got from read(). The IP and TCP headers around it are synthesised, handshake, \
     acknowledgements and checksums included.";
 const PLAINTEXT: &str = "None of this was on the wire. It is what was inside the encrypted records \
-    of the interface wire: before this program encrypted it, or after it decrypted it. It is framed \
+    of the interface wire: before this program encrypted it (the last of it may not have been sent \
+    any more), or after it decrypted it. It is framed \
     as it would be without encryption; 192.0.2.1 or 2001:db8::1 stands for the server.";
 
 /// A capture in progress; clones write to the same file.

@@ -37,6 +37,8 @@ mod noise_nx {
         inside {
             #[cfg(unix)]
             what_was_inside_is_captured_on_request
+            #[cfg(unix)]
+            what_discloses_is_for_its_owner_alone
         }
     );
     suite::chat_suite!(crate::driver::Noise);

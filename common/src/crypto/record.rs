@@ -228,16 +228,16 @@ impl Decryptor {
         };
         let plaintext = self.plaintext.get(..length).unwrap_or_default();
         logging::frame(&self.peer, "<- within", plaintext);
+        let Some(first) = plaintext.split_first() else { return Err(BadRecord::TooShort.into()) };
         if let Some(flow) = self.stream.as_ref().and_then(Stream::flow) {
             flow.inside(Side::Remote, plaintext);
         }
-        match plaintext.split_first() {
-            None => Err(BadRecord::TooShort.into()),
-            Some((&frame::CLOSE, [])) if matches!(self.direction, Direction::Gcm(_)) => {
+        match first {
+            (&frame::CLOSE, []) if matches!(self.direction, Direction::Gcm(_)) => {
                 self.closed = true;
                 Ok(None)
             }
-            Some((&kind, body)) => Ok(Some(Frame { kind, body })),
+            (&kind, body) => Ok(Some(Frame { kind, body })),
         }
     }
 

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use etherparse::PacketBuilder;
@@ -69,7 +71,10 @@ pub struct Flow {
     /// The client.
     opener: Side,
     wire: Conversation,
+    /// Held by whoever writes what it lets through, so that nothing overtakes what it keeps back.
     held: Mutex<Held>,
+    /// It keeps nothing back any more, and is not asked.
+    is_open: AtomicBool,
     /// What was inside its records, if that is to be seen.
     plaintext: OnceLock<Conversation>,
     talk: Arc<Mutex<Talk>>,
@@ -130,6 +135,7 @@ impl Flow {
             opener,
             wire,
             held: Mutex::new(Held::new()),
+            is_open: AtomicBool::new(false),
             plaintext: OnceLock::new(),
             talk: Arc::default(),
         };
@@ -152,18 +158,16 @@ impl Flow {
     /// Where the peer sends records at once with the last step of a handshake, they are written when
     /// [`Flow::keys_are_known`], or with whatever happens next.
     pub fn data(&self, from: Side, bytes: &[u8]) {
-        match from {
-            Side::Local => {
-                self.release(false);
-                self.data_in(&self.wire, from, bytes);
-            }
-            Side::Remote => {
-                // Kept over both steps, so that nobody else writes what waits before what does not.
-                let mut held = lock(&self.held);
-                let now = held.admit(bytes);
-                self.data_in(&self.wire, from, bytes.get(..now).unwrap_or_default());
-            }
+        if from == Side::Local {
+            self.release(false);
+        } else if !self.is_open.load(Ordering::Acquire) {
+            let mut held = lock(&self.held);
+            let now = held.admit(bytes);
+            self.data_in(&self.wire, from, bytes.get(..now).unwrap_or_default());
+            self.is_open.store(held.is_nothing(), Ordering::Release);
+            return;
         }
+        self.data_in(&self.wire, from, bytes);
     }
 
     /// From now on the peer's records can be decrypted: none of them has to wait.
@@ -172,11 +176,15 @@ impl Flow {
     }
 
     fn release(&self, is_over: bool) {
+        if self.is_open.load(Ordering::Acquire) {
+            return;
+        }
         let mut held = lock(&self.held);
         let kept = held.release(is_over);
         if !kept.is_empty() {
             self.data_in(&self.wire, Side::Remote, &kept);
         }
+        self.is_open.store(held.is_nothing(), Ordering::Release);
     }
 
     /// kind · body of a frame that was inside a record that `from` sent, in the order of records.
@@ -342,7 +350,7 @@ impl Burst<'_> {
     }
 }
 
-/// What the writing thread makes a packet of, so that checksums and words cost chat threads nothing.
+/// What the writing thread makes a packet of: checksums and words are its work.
 pub(super) struct Segment {
     pub(super) interface: Interface,
     /// In nanoseconds since 1970.

@@ -59,6 +59,11 @@ impl Held {
         }
     }
 
+    /// Whether nothing will be kept any more.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Held::Nothing)
+    }
+
     /// What was kept, if anything was. `is_over` says that nothing will be from now on.
     pub fn release(&mut self, is_over: bool) -> Vec<u8> {
         let kept = match self {

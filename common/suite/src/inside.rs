@@ -88,6 +88,35 @@ pub fn what_was_inside_is_captured_on_request<S: Stage>() {
     }
 }
 
+/// What others may read is not used for it; and where there is no capture, it is wrong usage.
+///
+/// # Panics
+/// If it is.
+#[cfg(unix)]
+pub fn what_discloses_is_for_its_owner_alone<S: Stage>() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("capture");
+    let path = file.to_str().expect("UTF-8");
+    fs::write(&file, "of yesterday").expect("it can be written");
+    for option in ["--pcap-plaintext", "--pcap-keys"] {
+        for mode in [0o640, 0o604, 0o666] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("it is ours");
+            let args = ["server", "--listen", "127.0.0.1:0", "--pcap", path, option];
+            let (code, lines, stderr) = Program::start::<S>(&args).end();
+            assert_eq!((code, lines), (Some(2), Vec::new()), "{mode:o}");
+            let expected = format!("error: {option}: others may read {path}: remove it, or run ");
+            assert!(stderr.starts_with(&expected), "{stderr}");
+            assert_eq!(fs::read(&file).expect("it is there"), b"of yesterday");
+        }
+        let args = ["client", "127.0.0.1:1", "--name", "alice", option];
+        let (code, _, stderr) = Program::start::<S>(&args).end();
+        assert_eq!(code, Some(2));
+        assert!(stderr.contains("needs one: add --pcap FILE"), "{stderr}");
+    }
+}
+
 /// Which of these lines are comments of the packets of a capture, in their order.
 fn comments<'a>(file: &Path, lines: &[&'a str]) -> Vec<&'a str> {
     let comments =

@@ -33,6 +33,7 @@ pub mod exhaustion;
 pub mod face;
 pub mod files;
 pub mod hostile;
+#[cfg(feature = "crypto")]
 pub mod inside;
 pub mod interop;
 pub mod limits;

@@ -1,3 +1,6 @@
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
+
 use aes::Aes256;
 use aes::cipher::BlockCipherEncrypt;
 use aes::cipher::KeyInit;
@@ -20,6 +23,7 @@ use crate::frame::MAX_LENGTH;
 use crate::frame::MESSAGE;
 use crate::frame::RECORD;
 use crate::frame::Reader;
+use crate::pcap::Capture;
 
 const KEY: [u8; 32] = [7; 32];
 const BOTH: [Cipher; 2] = [Cipher::Cfb, Cipher::Gcm];
@@ -488,4 +492,25 @@ proptest! {
             prop_assert!(open(&mut decryptor, body).as_ref() == Ok(payload));
         }
     }
+}
+
+#[test]
+fn a_record_of_nothing_is_no_frame_of_a_capture_either() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let capture = Capture::create(file.path()).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let stream = Stream::connect(&[address], Some(&capture)).unwrap();
+    stream.flow().unwrap().show_plaintext();
+    let key = Secret::from([7; 32]);
+    let mut decryptor = Decryptor::new(Cipher::Cfb, &key).over(&stream);
+    let nothing = Frame { kind: frame::RECORD, body: &[0; IV] };
+    decryptor.open(nothing).unwrap_err();
+    // One byte, a kind of which nobody knows what it is.
+    decryptor.open(Frame { kind: frame::RECORD, body: &[0; IV + 1] }).unwrap();
+    capture.finish();
+    let said = std::fs::read(file.path()).unwrap();
+    let has = |words: &str| said.windows(words.len()).any(|window| window == words.as_bytes());
+    assert!(has("server → client: inside record 0: "));
+    assert!(!has("inside record 1: ") && !has("no frame of this chat"));
 }
