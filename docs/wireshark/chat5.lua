@@ -1135,8 +1135,8 @@ local function open_record(entry, body)
         local n1, n2, n3 = counter_nonce(entry.number)
         entry.plain = gcm_open(opens.gcm, n1, n2, n3, body)
         entry.why = ("the tag is wrong for record %d of this direction: it was changed, repeated, "
-            .. "left out or moved on its way, or the key is another one, or the capture lacks packets "
-            .. "or has them in another order"):format(entry.number)
+            .. "left out or moved on its way, or the key is another one, or the capture lacks "
+            .. "packets or has them in another order"):format(entry.number)
     end
     if not entry.plain then
         entry.status = "tag bad"
@@ -1745,7 +1745,7 @@ local function dissect(tvb, pinfo, tree)
         segments[pinfo.number] = streams[pair_of(from, to)] ~= nil
             or plausible(tvb, is_inside(pinfo))
     end
-    if not segments[pinfo.number] then
+    if not segments[pinfo.number] or tvb:len() == 0 then
         return 0
     end
     if tvb:len() == tvb:reported_len() then
