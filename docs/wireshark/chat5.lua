@@ -895,14 +895,35 @@ local INSIDE = "plaintext"
 -- record) is decided the first time and kept for each frame.
 
 local streams, segments, frames, insides, keys
-local log_offset, log_problem
+local log_offset, log_start, log_problem
+local with_tables, newest_tables
 
 local function forget_all()
     streams, segments, frames, insides, keys = {}, {}, {}, {}, {}
-    log_offset, log_problem = 0, nil
+    log_offset, log_start, log_problem = 0, "", nil
+    with_tables, newest_tables = {}, 0
 end
 
 forget_all()
+
+-- What was seen of the packet that is being taken apart: its frames by their places, how many of
+-- them have been told and the first sentences, how many messages, and whether the key log was read.
+local shown
+
+local function forget_packet()
+    shown = { places = {}, sentences = {}, told = 0, json = 0 }
+end
+
+forget_packet()
+
+local function begin_frame(pinfo, place)
+    -- The same frame once more: Wireshark takes this segment apart anew.
+    if shown.number ~= pinfo.number or shown.places[place] then
+        forget_packet()
+        shown.number = pinfo.number
+    end
+    shown.places[place] = true
+end
 
 -- Takes the keys from a text, wherever in it the lines are.
 local function learn_keys(text)
@@ -913,26 +934,54 @@ local function learn_keys(text)
     end
 end
 
+-- Why a file cannot be opened for writing that perhaps can be read.
+local EACCES, EROFS = 13, 30
+-- Most bytes of the key log that are read at a time.
+local MOST_KEYS = 16777216
+
+-- Opens the key log, and says how long it is; nil and why not if it is no file that can be read.
+local function open_key_log(path)
+    -- A pipe that is opened for reading alone waits for who writes into it, and a folder can be
+    -- opened like that.
+    local file, problem, code = io.open(path, "r+b")
+    if not file and (code == EACCES or code == EROFS) then
+        file, problem = io.open(path, "rb")
+    end
+    if not file then
+        return nil, nil, problem
+    end
+    local size = file:seek("end")
+    if not size then
+        file:close()
+        return nil, nil, path .. " is no plain file"
+    end
+    return file, size
+end
+
 -- Reads what was added to the key log since the last time: a capture may be a live one.
 local function read_key_log()
     local path = chat5.prefs.keylog
     if path == "" then
         return
     end
-    local file, problem = io.open(path, "rb")
+    local file, size, problem = open_key_log(path)
+    log_problem = problem
     if not file then
-        log_problem = problem
         return
     end
-    log_problem = nil
-    if file:seek("end") < log_offset then
-        log_offset = 0
+    -- Another file may have come in its place.
+    file:seek("set", 0)
+    if size < log_offset or #log_start > 0 and file:read(#log_start) ~= log_start then
+        log_offset, log_start = 0, ""
     end
     file:seek("set", log_offset)
-    local text = file:read("*a") or ""
+    local text = size > log_offset and file:read(math.min(size - log_offset, MOST_KEYS)) or ""
     file:close()
     local whole = text:match("^.*\n") or ""
     learn_keys(text)
+    if log_offset == 0 then
+        log_start = sub(whole, 1, 1000)
+    end
     log_offset = log_offset + #whole
 end
 
@@ -944,8 +993,10 @@ local function key_of(stream, from_client)
     end
     local label = ("CHAT%d_%s"):format(stream.version, from_client and "C2S" or "S2C")
     local key = keys[label .. id]
-    if not key then
+    if not key and not shown.asked then
+        -- Once for a packet.
         read_key_log()
+        shown.asked = true
         key = keys[label .. id]
     end
     if key then
@@ -991,9 +1042,13 @@ local function stream_of(pinfo, from, to, kind, body)
     local hello = kind == 0x20 and body:find("^CHT[25]\1")
     if not stream or number and stream.tcp and number ~= stream.tcp
         or hello and stream.step > 1 and stream.client == from then
-        stream = { step = 0, count = {}, opened = {}, offers = {}, files = {}, tcp = number }
-        -- Of a capture that began late nothing but the port says who is who.
-        stream.client = pinfo.src_port >= 7001 and pinfo.src_port <= 7005 and to or from
+        stream = { step = 0, count = {}, opened = {}, offers = {}, files = {}, named = {},
+            tcp = number }
+        -- The client begins, but for a login; of a capture that began late nothing but the port
+        -- says who is who. What comes later does not turn it round.
+        local from_server = pinfo.src_port >= 7001 and pinfo.src_port <= 7005
+            or kind == 0x30 and is_inside(pinfo) ~= false
+        stream.client = from_server and to or from
         streams[pair] = stream
     end
     return stream
@@ -1001,6 +1056,19 @@ end
 
 ---------------------------------------------------------------------------------------------------
 -- Records.
+
+-- The tables of GHASH are large. So many directions have theirs at the same time; those of others
+-- are made anew when they are needed again.
+local MOST_TABLES = 32
+
+local function keep_tables(made, stream, from_client)
+    newest_tables = newest_tables % MOST_TABLES + 1
+    local old = with_tables[newest_tables]
+    if old and old.opened[old.side] == old.made then
+        old.opened[old.side] = nil
+    end
+    with_tables[newest_tables] = { made = made, opened = stream.opened, side = from_client }
+end
 
 -- What is needed to open the records of a direction, made once.
 local function opener(stream, from_client, epoch)
@@ -1022,6 +1090,7 @@ local function opener(stream, from_client, epoch)
             raw = rekeyed(raw)
         end
         made.gcm = gcm_key(raw)
+        keep_tables(made, stream, from_client)
     end
     stream.opened[from_client] = made
     return made
@@ -1066,7 +1135,8 @@ local function open_record(entry, body)
         local n1, n2, n3 = counter_nonce(entry.number)
         entry.plain = gcm_open(opens.gcm, n1, n2, n3, body)
         entry.why = ("the tag is wrong for record %d of this direction: it was changed, repeated, "
-            .. "left out or moved on its way, or the key is another one"):format(entry.number)
+            .. "left out or moved on its way, or the key is another one, or the capture lacks "
+            .. "packets or has them in another order"):format(entry.number)
     end
     if not entry.plain then
         entry.status = "tag bad"
@@ -1139,7 +1209,8 @@ local events = {
 
 local function file_name(stream, id)
     local known = stream.files[id]
-    return known and ("file %s (%s)"):format(id, escaped(known.name)) or "file " .. id
+    return known and ("file %s (%s)"):format(escaped(id), escaped(known.name))
+        or "file " .. escaped(id)
 end
 
 -- A field of a message as it is in a sentence.
@@ -1172,11 +1243,12 @@ local function sentence_of(m, from_client, stream)
     local kind = m.type.value
     local template = (from_client and requests or events)[kind]
     if not template then
-        return "a message of the type " .. escaped(kind) .. ", which nobody knows here", false
+        return "a message of the type " .. escaped(kind) .. ", which nobody knows here"
     elseif type(template) == "function" then
         template = template(m)
     end
-    return template:gsub("{(%w+)}", function(name) return spoken(m, name, stream) end), true
+    local sentence = template:gsub("{(%w+)}", function(name) return spoken(m, name, stream) end)
+    return sentence
 end
 
 -- Keeps what later sentences need: names of people and of files.
@@ -1189,8 +1261,9 @@ local function remember(m, from_client, stream)
     end
     local kind, name = m.type.value, string_of("name")
     local id, tag, size = number_of("id"), number_of("tag"), number_of("size")
-    if name and kind == (from_client and "hello" or "welcome") then
-        stream.name = escaped(name)
+    if name and kind == (from_client and "hello" or "welcome") and not stream.named[kind] then
+        -- The first of either; the server has the last word.
+        stream.named[kind], stream.name = true, escaped(name)
     elseif kind == "offer" and name and size then
         local file = { name = name, size = size }
         if from_client and tag then
@@ -1206,6 +1279,9 @@ end
 ---------------------------------------------------------------------------------------------------
 -- What is in a frame or a record: kind · body.
 
+-- Of a packet so many messages are shown by Wireshark's own dissector, too. Each costs one of the
+-- 500 layers that a packet may have; where they are used up, Wireshark gives up the packet.
+local MOST_JSON = 32
 local json = Dissector.get("json")
 
 -- The bytes of a range. (Its raw() begins at the wrong place in old versions.)
@@ -1225,10 +1301,15 @@ local function add_sealed(tree, field)
     tree:add(f.sealed_tag, tvb(tvb:len() - 16, 16))
 end
 
+-- A text as a value of a field, which would end with a NUL.
+local function without_nul(text)
+    return (text:gsub("\0", "\\u{0}"))
+end
+
 local function add_field(tree, range, key, value)
     local where = range(value.from - 1, value.to - value.from + 1)
     if texts[key] and value.kind == "string" then
-        local item = tree:add(texts[key], where, (value.value:gsub("\0", "\\u{0}")))
+        local item = tree:add(texts[key], where, without_nul(value.value))
         if key == "sealed" then
             add_sealed(item, value)
         end
@@ -1239,7 +1320,7 @@ local function add_field(tree, range, key, value)
         for _, member in ipairs(value.value) do
             if member.kind == "string" then
                 local at, to = member.from, member.to
-                tree:add(f.member, range(at - 1, to - at + 1), member.value)
+                tree:add(f.member, range(at - 1, to - at + 1), without_nul(member.value))
             end
         end
     elseif key == "people" and value.kind == "array" then
@@ -1249,7 +1330,7 @@ local function add_field(tree, range, key, value)
                     or part.key == "status" and f.person_status
                 if of and part.value.kind == "string" then
                     local at, to = part.value.from, part.value.to
-                    tree:add(of, range(at - 1, to - at + 1), part.value.value)
+                    tree:add(of, range(at - 1, to - at + 1), without_nul(part.value.value))
                 end
             end
         end
@@ -1271,9 +1352,16 @@ contents[0x10] = function(range, entry, pinfo, tree)
     for _, member in ipairs(list) do
         add_field(branch, range, member.key, member.value)
     end
-    -- It writes into the columns; they are written anew when all is known.
-    json:call(range:tvb(), pinfo, tree)
-    return sentence_of(m, entry.from_client, stream)
+    shown.json = shown.json + 1
+    if shown.json <= MOST_JSON then
+        -- It writes into the columns; they are written anew when all is known.
+        json:call(range:tvb(), pinfo, tree)
+    else
+        branch:add(range, ("Its JSON is not shown once more: this packet has more than %d messages")
+            :format(MOST_JSON)):set_generated()
+    end
+    -- Also where the type is one that somebody has added to the chat.
+    return sentence_of(m, entry.from_client, stream), true
 end
 
 contents[0x11] = function(range, entry, _, tree)
@@ -1288,9 +1376,10 @@ contents[0x11] = function(range, entry, _, tree)
     local id = ("%d"):format(range(0, 4):uint())
     local offset = range(4, 8):uint64():tonumber()
     local known = entry.stream.files[id]
-    local whole = known and tonumber(known.size)
+    -- Where the offer has a number of bytes that a file can have.
+    local whole = known and known.size:find("^%d+$") and #known.size <= 15 and tonumber(known.size)
     local share = ""
-    if whole and whole > 0 then
+    if whole and offset + size <= whole then
         share = (" of %s, %d %%"):format(known.size, floor(100 * (offset + size) / whole))
     end
     -- CFB makes a chunk of a message whose kind was changed; files that nobody offered say so.
@@ -1325,7 +1414,7 @@ contents[0x31] = function(range, _, _, tree)
     if not range or not is_utf8(bytes_of(range)) then
         return "login, of a user without a name", false
     end
-    tree:add(f.user, range, bytes_of(range))
+    tree:add(f.user, range, without_nul(bytes_of(range)))
     return "login: I am " .. escaped(bytes_of(range)), true
 end
 contents[0x32] = login(16, f.salt, "login: the salt of your password")
@@ -1444,7 +1533,10 @@ local function add_record(range, entry, tree)
         local parts = fernet_parts(bytes_of(range))
         if parts then
             local tvb = ByteArray.new(parts.bytes, true):tvb("Fernet token")
-            item:add(f.token_time, tvb(1, 8), NSTime.new(tvb(1, 8):uint64():tonumber()))
+            -- Until the year 2242; of what is more not every version can make a time.
+            if tvb(1, 4):uint() < 2 then
+                item:add(f.token_time, tvb(1, 8), NSTime.new(tvb(1, 8):uint64():tonumber()))
+            end
             item:add(f.iv, tvb(9, 16))
             item:add(f.ciphertext, tvb(25, tvb:len() - 57))
             item:add(f.tag, tvb(tvb:len() - 32, 32))
@@ -1500,37 +1592,30 @@ end
 ---------------------------------------------------------------------------------------------------
 -- Frames.
 
--- Of several frames in a segment each has its sentence in the Info column.
-local shown = {}
+-- Of several frames in a segment the first ones have their sentences in the Info column.
+local MOST_SENTENCES = 8
 
-local function show(pinfo, place, who, what)
-    -- The same frame once more: Wireshark takes this segment apart anew.
-    if shown.number ~= pinfo.number or shown.places[place] then
-        shown = { number = pinfo.number, places = {}, sentences = {} }
+local function show(pinfo, who, what)
+    shown.told = shown.told + 1
+    if shown.told <= MOST_SENTENCES then
+        if shown.who ~= who then
+            shown.who, what = who, who .. what
+        end
+        shown.sentences[shown.told] = what
+        shown.info = concat(shown.sentences, " | ")
     end
-    shown.places[place] = true
-    if shown.who ~= who then
-        shown.who, what = who, who .. what
-    end
-    shown.sentences[#shown.sentences + 1] = what
+    local more = shown.told - #shown.sentences
     pinfo.cols.protocol:set("CHAT5")
     -- TCP fences off what the end of a frame said from what follows it in the segment.
     pinfo.cols.info:clear_fence()
-    pinfo.cols.info:set(concat(shown.sentences, " | "))
+    pinfo.cols.info:set(more > 0 and ("%s | and %d more"):format(shown.info, more) or shown.info)
 end
 
 -- What the order says of a frame, the first time that it is seen.
 local function first_look(pinfo, kind, body)
     local from = endpoint(pinfo.src, pinfo.src_port)
-    local to, inside = endpoint(pinfo.dst, pinfo.dst_port), is_inside(pinfo)
+    local to = endpoint(pinfo.dst, pinfo.dst_port)
     local stream = stream_of(pinfo, from, to, kind, body)
-    if kind == 0x20 and stream.step == 0
-        or kind == 0x10 and body:find('^%s*{%s*"type"%s*:%s*"hello"') then
-        stream.client = from
-    elseif kind == 0x30 and inside ~= false then
-        -- Where there is a login, the server speaks first.
-        stream.client = to
-    end
     local entry = { stream = stream, from_client = stream.client == from, client = "client" }
     entry.encrypted = stream.cipher ~= nil
     if kind == 0x20 then
@@ -1542,13 +1627,14 @@ local function first_look(pinfo, kind, body)
     return entry
 end
 
-local function dissect_frame(tvb, pinfo, tree)
+local function take_apart(tvb, pinfo, tree)
     local size = tvb:len()
-    local length = tvb(0, 4):uint()
+    local length = size >= 4 and tvb(0, 4):uint() or nil
     local kind = size > 4 and tvb(4, 1):uint() or nil
-    local cut = size < tvb:reported_len()
+    local cut = size < tvb:reported_len() and (not length or length + 4 == tvb:reported_len())
     local is_frame = kind and length + 4 == tvb:reported_len()
     local place = pinfo.number .. ":" .. tvb:offset() .. ":" .. size
+    begin_frame(pinfo, place)
     local entry = frames[place]
     if not entry then
         local body = size > 5 and tvb:raw(5) or ""
@@ -1558,16 +1644,20 @@ local function dissect_frame(tvb, pinfo, tree)
 
     local inside = is_inside(pinfo)
     local item = tree:add(chat5, tvb())
-    item:add(f.length, tvb(0, 4))
+    if length then
+        item:add(f.length, tvb(0, 4))
+    end
     local status, sentence, good
     local range = size > 5 and tvb(5) or nil
-    if not is_frame then
+    if cut then
+        status = "cut"
+        sentence = length
+            and ("a frame of %d bytes of which the capture has %d"):format(length + 4, size)
+            or "a frame of which the capture has not even the length"
+    elseif not is_frame then
         status = "bad length"
         sentence = ("[BAD LENGTH] a frame that says it has %d bytes"):format(length)
         item:add_proto_expert_info(ef.bad_length, sentence .. ", and 1 to 131072 are allowed")
-    elseif cut then
-        status = "cut"
-        sentence = ("a frame of %d bytes of which the capture has %d"):format(length + 4, size)
     else
         item:add(f.kind, tvb(4, 1))
         item:append_text((", %s, %d bytes"):format(KINDS[kind] or "of an unknown kind", length + 4))
@@ -1611,15 +1701,24 @@ local function dissect_frame(tvb, pinfo, tree)
     end
     item:add(f.status, status):set_generated()
     item:add(f.sentence, who .. sentence):set_generated()
-    show(pinfo, place, inside and "[inside] " .. who or who, sentence)
-    return size
+    show(pinfo, inside and "[inside] " .. who or who, sentence)
+end
+
+local function dissect_frame(tvb, pinfo, tree)
+    -- An error that left this function would jump over what TCP has still to put in order.
+    local good, problem = pcall(take_apart, tvb, pinfo, tree)
+    if not good then
+        tree:add_proto_expert_info(ef.unreadable, "Lua Error: " .. tostring(problem))
+    end
+    return tvb:len()
 end
 
 local function frame_length(tvb, _, offset)
-    local length = tvb(offset, 4):uint()
-    if length > MAX_LENGTH then
-        -- Nobody waits for that many; it is the rest of this segment.
-        return tvb:len() - offset
+    local length = offset + 4 <= tvb:len() and tvb(offset, 4):uint()
+    if not length or length > MAX_LENGTH then
+        -- The capture has not even the length; or nobody waits for that many. It is the rest of
+        -- this segment.
+        return math.max(tvb:reported_len() - offset, 4)
     end
     return 4 + length
 end
@@ -1627,7 +1726,7 @@ end
 -- Whether a segment could be the first one of a connection, or of what is left of it.
 local function plausible(tvb, inside)
     if tvb:len() < 5 then
-        return tvb(0, 1):uint() == 0
+        return tvb:len() > 0 and tvb(0, 1):uint() == 0
     end
     local length, kind = tvb(0, 4):uint(), tvb(4, 1):uint()
     local bare, on_wire = contents[kind] ~= nil, KINDS[kind] ~= nil and kind < 0x30
@@ -1646,10 +1745,18 @@ local function dissect(tvb, pinfo, tree)
         segments[pinfo.number] = streams[pair_of(from, to)] ~= nil
             or plausible(tvb, is_inside(pinfo))
     end
-    if not segments[pinfo.number] then
+    if not segments[pinfo.number] or tvb:len() == 0 then
         return 0
     end
-    dissect_tcp_pdus(tvb, tree, 4, frame_length, dissect_frame)
+    if tvb:len() == tvb:reported_len() then
+        dissect_tcp_pdus(tvb, tree, 4, frame_length, dissect_frame)
+    elseif not pcall(dissect_tcp_pdus, tvb, tree, 4, frame_length, dissect_frame) then
+        -- The capture ends just before a frame.
+        local item = tree:add(chat5, tvb(tvb:len() - 1, 1))
+        item:set_text("Secure chat in five stages, a frame of which the capture has nothing")
+        item:add(f.status, "cut"):set_generated()
+        item:add(f.sentence, "a frame of which the capture has nothing"):set_generated()
+    end
     return tvb:len()
 end
 
@@ -1662,7 +1769,7 @@ local function heuristic(tvb, pinfo, tree)
     if tvb:len() < 6 and not inside or not plausible(tvb, inside) then
         return false
     end
-    local kind = tvb(4, 1):uint()
+    local kind = tvb:len() > 4 and tvb(4, 1):uint() or nil
     local start = tvb:len() > 5 and tvb:raw(5, math.min(tvb:len() - 5, 40)) or ""
     if inside or kind == 0x30
         or kind == 0x20 and (start:find("^CHT2\1") or start:find("^CHT5\1"))
@@ -1691,7 +1798,7 @@ end
 
 function chat5.init()
     forget_all()
-    shown = {}
+    forget_packet()
 end
 
 local tested = false

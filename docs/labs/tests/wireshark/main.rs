@@ -14,6 +14,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod hostile;
 #[cfg(unix)]
 mod live;
 #[cfg(unix)]
