@@ -415,6 +415,8 @@ impl Guide {
         id: u32,
     ) -> io::Result<Vec<(Chunk, Vec<usize>)>> {
         let (from, to) = (self.port(from)?, self.port(to)?);
+        // What somebody has already answered may still be on its way into the capture.
+        self.capture.finish();
         Ok(chunks(self.wire.frames(from, to), id))
     }
 
@@ -425,6 +427,7 @@ impl Guide {
     /// If nobody is called so.
     pub fn records(&mut self, from: &str, to: &str) -> io::Result<Vec<(Vec<usize>, usize)>> {
         let (from, to) = (self.port(from)?, self.port(to)?);
+        self.capture.finish();
         let frames = self.wire.frames(from, to).into_iter();
         let records = frames.filter(|frame| frame.kind() == Some(frame::RECORD));
         Ok(records.map(|record| (record.packets, record.bytes.len())).collect())
@@ -437,10 +440,16 @@ impl Guide {
     /// If nobody is called so, or the file cannot be read.
     pub fn carve(&self, from: &str, to: &str, id: u32) -> io::Result<Vec<u8>> {
         let (from, to) = (self.port(from)?, self.port(to)?);
-        let packets = wire::packets(&fs::read(&self.file)?, 0);
+        let packets = self.packets_of_file()?;
         let mut chunks = chunks(wire::frames(&packets, from, to), id);
         chunks.sort_by_key(|(chunk, _)| chunk.offset());
         Ok(chunks.iter().flat_map(|(chunk, _)| chunk.bytes().to_vec()).collect())
+    }
+
+    /// What somebody who has only the capture's file finds in it.
+    fn packets_of_file(&self) -> io::Result<Vec<wire::Packet>> {
+        self.capture.finish();
+        Ok(wire::packets(&fs::read(&self.file)?, 0))
     }
 
     /// Shows bytes in rows, with their text beside them.
@@ -542,7 +551,7 @@ impl Guide {
     /// As [`Guide::step`], or if the file cannot be read.
     pub fn eavesdrop(&mut self, words: &str) -> io::Result<usize> {
         let mut found = 0;
-        for packet in wire::packets(&fs::read(&self.file)?, 0) {
+        for packet in self.packets_of_file()? {
             for text in packet.strings().filter(|text| text.contains(words)) {
                 found += 1;
                 let mut label = format!("{:6}  ", packet.number);

@@ -210,6 +210,33 @@ fn a_file_is_carved_from_plaintext_and_from_what_is_decrypted() {
     }
 }
 
+/// What a tour says at its end is what opens its records.
+#[test]
+fn the_command_of_a_tour_decrypts_its_capture() {
+    if !has_tshark() {
+        return;
+    }
+    for number in [2, 3, 5] {
+        let stage = Stage::numbered(&stages::root(), number).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let tour = Command::new(binary(&stage)).env("TMPDIR", folder.path()).output().unwrap();
+        assert!(tour.status.success(), "{tour:?}");
+        let shown = String::from_utf8(tour.stdout).unwrap();
+        let command = shown.lines().find_map(|line| line.trim().strip_prefix("wireshark "));
+        let command = command.expect("a command").split(' ').collect::<Vec<_>>();
+        let ["-X", script, "-o", keys, "-r", file] = command[..] else { panic!("{command:?}") };
+        assert_eq!(script, format!("lua_script:docs/wireshark/{PLUGIN}"));
+        let (file, keys) = (Path::new(file), keys.strip_prefix("chat5.keylog:").unwrap());
+        // Whoever looks has the folder of whoever took the tour.
+        give(folder.path());
+        give(file.parent().unwrap());
+        let frames = seen(file, Some(Path::new(keys)));
+        let times = |status: &str| frames.iter().filter(|frame| frame.status == status).count();
+        assert_eq!(times("missing key"), 0);
+        assert!(times("decrypted") > frames.len() / 2, "{frames:?}");
+    }
+}
+
 #[test]
 fn a_capture_with_both_views_and_its_keys_tells_the_same_twice() {
     if !has_tshark() {
