@@ -405,5 +405,8 @@ fn a_nul_in_any_text_does_not_end_it() {
     let names = names.each_ref().map(String::as_str);
     let found = fields(both.path(), &["-X", &plugin, "-Y", "chat5.status == inside"], &names);
     let (first, second) = (r"a\u{0}b", r"c\u{0}d");
-    assert_eq!(found.concat().concat(), [first, first, second, first]);
+    // Newer versions print a backslash as two.
+    let found =
+        found.concat().concat().iter().map(|text| text.replace(r"\\", r"\")).collect::<Vec<_>>();
+    assert_eq!(found, [first, first, second, first]);
 }
