@@ -22,7 +22,6 @@ use crate::process::KEY_LOG;
 use crate::process::Program;
 use crate::process::ServerProgram;
 use crate::session;
-use crate::terminal::Terminal;
 
 /// Each FIN is a note for tshark 4, however orderly the end is; everything else would be a remark.
 const ORDINARY: [&str; 2] =
@@ -339,6 +338,8 @@ pub fn the_chat_survives_its_capture<S: Stage>() {
 #[cfg(unix)]
 pub fn where_a_capture_can_go<S: Stage>() {
     use std::os::unix::fs::PermissionsExt;
+
+    use crate::terminal::Terminal;
 
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
